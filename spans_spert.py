@@ -1,0 +1,178 @@
+"""Span algebra: enumerate spans, pool hidden states over them, find what lies between two of them.
+
+**A span is a half-open range `[start, end)`**, everywhere in this project. A tensor of spans is `(..., 2)` and `int64`;
+its name or docstring says whether it counts words, pieces or characters. `[0, 0)` is padding.
+
+Nothing here loops over spans, pairs or pieces, and nothing builds a span × piece mask: memory grows with
+`spans + pieces * log(pieces)`.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def candidate_spans(num_words: int, max_width: int, device: torch.device | str | None = None) -> Tensor:
+    """All spans of up to `max_width` words of a sentence, by width and then by start (the original's order).
+
+    *Shape:* `(spans, 2)`, word ranges. A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))`.
+    """
+    words = torch.arange(num_words, device=device)
+    widths = range(1, min(max_width, num_words) + 1)
+    starts = [words[: num_words - width + 1] for width in widths]
+    if not starts:
+        return torch.zeros((0, 2), dtype=torch.long, device=device)
+    return torch.cat([torch.stack((start, start + width), dim=-1) for width, start in zip(widths, starts)])
+
+
+def span_widths(spans: Tensor) -> Tensor:
+    """`end - start` of each span; 0 for padding. *Shape:* `(..., 2)` to `(...)`."""
+    return spans[..., 1] - spans[..., 0]
+
+
+def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
+    """Whether two spans share a position; an empty span shares none. *Shape:* two broadcastable `(..., 2)` to `(...)`."""
+    shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])
+    return shared > 0
+
+
+def span_between(first: Tensor, second: Tensor) -> Tensor:
+    """What lies strictly between two spans, in either order; `[0, 0)` where they touch or overlap.
+
+    The *localized context* of the paper (section 3.2). *Shape:* two `(..., 2)` to `(..., 2)`.
+    """
+    start = torch.minimum(first[..., 1], second[..., 1])
+    end = torch.maximum(first[..., 0], second[..., 0])
+    return torch.stack((start, end), dim=-1) * (start < end).unsqueeze(-1)
+
+
+def piece_ranges(word_pieces: Tensor, spans: Tensor) -> Tensor:
+    """The pieces that spans of words cover.
+
+    *Shape:* `word_pieces` `(batch, words, 2)`, the piece range of each word; `spans` `(batch, spans, 2)`, word ranges;
+    result `(batch, spans, 2)`, piece ranges. Padding spans stay padding.
+    """
+    if word_pieces.shape[1] == 0:
+        return spans
+    start = word_pieces[..., 0].gather(1, spans[..., 0].clamp(max=word_pieces.shape[1] - 1))
+    end = word_pieces[..., 1].gather(1, (spans[..., 1] - 1).clamp(min=0))
+    return torch.stack((start, end), dim=-1) * (span_widths(spans) > 0).unsqueeze(-1)
+
+
+def take(rows: Tensor, index: Tensor) -> Tensor:
+    """Rows of each sentence by index. *Shape:* `(batch, rows, …)` and `(batch, taken)` to `(batch, taken, …)`."""
+    offset = torch.arange(len(rows), device=rows.device).unsqueeze(1) * rows.shape[1]
+    return rows.flatten(0, 1).index_select(0, (offset + index).flatten()).unflatten(0, index.shape)
+
+
+def ordered_pairs(counts: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The `index`-th ordered pairs of distinct items, where group `g` holds `counts[g]` consecutive items.
+
+    Pairs are numbered by group, then by first item, then by second item. With items 0, 1, 2 in one group they are
+    (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1). Items are numbered through all groups.
+
+    *Shape:* `counts` `(groups,)`, `index` `(pairs,)`; result twice `(pairs,)`: first and second item.
+    """
+    items_before = counts.cumsum(0) - counts
+    pairs_up_to = (counts * (counts - 1)).cumsum(0)
+    group = torch.searchsorted(pairs_up_to, index, right=True)
+    partners = counts[group] - 1
+    within = index - (pairs_up_to[group] - counts[group] * partners)
+    first = within.div(partners, rounding_mode="floor")
+    second = within - first * partners
+    second = second + (second >= first).long()
+    return items_before[group] + first, items_before[group] + second
+
+
+class RangePooler:
+    """Pools hidden states over any set of half-open ranges, each range in constant time.
+
+    `max` keeps a range-maximum table: level `k` holds at `i` the maximum over `[i, i + 2**k)`, so two overlapping
+    look-ups answer every range. `sum` and `mean` keep running sums in float32. An empty range gives zeros.
+
+    Args:
+        hidden: `(batch, pieces, hidden)`, any floating dtype. Never written to.
+        pooling: `max`, `sum` or `mean`.
+    """
+
+    def __init__(self, hidden: Tensor, pooling: str):
+        self.pooling = pooling
+        self.dtype = hidden.dtype
+        self.batch_size, self.num_pieces, self.hidden_size = hidden.shape
+        if pooling == "max":
+            self._rows = _maximum_table(hidden).reshape(-1, self.hidden_size)
+        else:
+            sums = hidden.float().cumsum(dim=1)
+            self._rows = torch.nn.functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
+
+    def __call__(self, ranges: Tensor) -> Tensor:
+        """Pool ranges of every sentence. *Shape:* `(batch, ranges, 2)` piece ranges to `(batch, ranges, hidden)`."""
+        sentence = torch.arange(self.batch_size, device=ranges.device).unsqueeze(1).expand(ranges.shape[:2])
+        return self.flat(sentence.reshape(-1), ranges.reshape(-1, 2)).reshape(*ranges.shape[:2], self.hidden_size)
+
+    def flat(self, sentence: Tensor, ranges: Tensor) -> Tensor:
+        """Pool ranges that name their sentence.
+
+        *Shape:* `sentence` `(ranges,)`, row in the batch; `ranges` `(ranges, 2)`; result `(ranges, hidden)`.
+        """
+        start, end = ranges.unbind(-1)
+        length = end - start
+        if self.pooling == "max":
+            powers = 2 ** torch.arange(1, max(self.num_pieces, 1).bit_length(), device=ranges.device)
+            level = torch.bucketize(length, powers, right=True)
+            row = (level * self.batch_size + sentence) * self.num_pieces
+            pooled = torch.maximum(
+                self._rows.index_select(0, row + start),
+                self._rows.index_select(0, row + torch.where(length > 0, end - 2**level, 0)),
+            )
+            return pooled * (length > 0).to(pooled.dtype).unsqueeze(-1)
+        row = sentence * (self.num_pieces + 1)
+        pooled = self._rows.index_select(0, row + end) - self._rows.index_select(0, row + start)
+        if self.pooling == "mean":
+            pooled = pooled / length.clamp(min=1).unsqueeze(-1)
+        return pooled.to(self.dtype)
+
+
+def _maximum_table(hidden: Tensor) -> Tensor:
+    """*Shape:* `(batch, pieces, hidden)` to `(levels, batch, pieces, hidden)`; ranges past the end are cut off there."""
+    num_pieces = hidden.shape[1]
+    num_levels = max(num_pieces, 1).bit_length()
+    if not (torch.is_grad_enabled() and hidden.requires_grad):
+        # Filled in place: stacking would hold every level twice.
+        table = hidden.new_empty((num_levels, *hidden.shape))
+        table[0] = hidden
+        for level in range(1, num_levels):
+            half = 2 ** (level - 1)
+            below, here = table[level - 1], table[level]
+            torch.maximum(below[:, :-half], below[:, half:], out=here[:, :-half])
+            here[:, -half:] = below[:, -half:]
+        return table
+    levels = [hidden]
+    for level in range(1, num_levels):
+        half, below = 2 ** (level - 1), levels[-1]
+        levels.append(torch.cat((torch.maximum(below[:, :-half], below[:, half:]), below[:, -half:]), dim=1))
+    return torch.stack(levels)
+
+
+def pool_by_width(pooler: RangePooler, word_pieces: Tensor, max_width: int) -> Iterator[Tensor]:
+    """The pooled vectors of all spans of 1 word, then of all spans of 2 words, … up to `max_width`.
+
+    Each step extends the spans before it by one word, so that only `(batch, words, hidden)` is held at a time.
+
+    *Shape:* `word_pieces` `(batch, words, 2)`; yields `(batch, words - width + 1, hidden)`, entry `i` for the words
+    `[i, i + width)`. Entries that reach into a sentence's padding hold nothing of meaning.
+    """
+    num_words = word_pieces.shape[1]
+    widest = min(max_width, num_words)
+    if pooler.pooling != "max":  # running sums answer each range with two look-ups anyway
+        for width in range(1, widest + 1):
+            first, last = word_pieces[:, : num_words - width + 1], word_pieces[:, width - 1 :]
+            yield pooler(torch.stack((first[..., 0], torch.maximum(first[..., 0], last[..., 1])), dim=-1))
+        return
+    words = pooler(word_pieces)
+    pooled = words
+    for width in range(1, widest + 1):
+        if width > 1:
+            pooled = torch.maximum(pooled[:, :-1], words[:, width - 1 :])
+        yield pooled
