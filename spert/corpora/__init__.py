@@ -1,0 +1,62 @@
+"""The door through which annotated text enters: `load_corpus` and `types_of`."""
+
+import os
+
+from datasets import DatasetDict
+
+from .conll04 import load_conll04
+from .own import load_files, load_own
+from .schema import FEATURES
+from .spert_json import read_spert_json, write_spert_json
+from .types import CorpusTypes, TypeName, read_types, types_of
+
+CORPORA = {"conll04": load_conll04}
+"""The corpora that are known by name, and what loads each."""
+
+__all__ = [
+    "CORPORA",
+    "FEATURES",
+    "CorpusTypes",
+    "TypeName",
+    "load_corpus",
+    "load_files",
+    "read_spert_json",
+    "read_types",
+    "types_of",
+    "write_spert_json",
+]
+
+
+def load_corpus(
+    name_or_path: str | os.PathLike[str],
+    data_dir: str | None = None,
+    *,
+    types_file: str | os.PathLike[str] | None = None,
+) -> DatasetDict:
+    """A corpus by name, or a user's own.
+
+    Args:
+        name_or_path: a name out of `CORPORA`; or a folder with `train.json`, `validation.json`, `test.json` (any of
+            them) and `types.json`; or one SpERT JSON file, which becomes the split `train`.
+        data_dir: the folder that holds a named corpus's files. Default: they are downloaded once.
+        types_file: the types of a user's own corpus. Default: the folder's `types.json`, or those of the data.
+
+    Returns:
+        Splits with the columns of `FEATURES`. `types_of` gives their types.
+
+    Raises:
+        FileNotFoundError: there is no such corpus, folder or file.
+        ValueError: a record or type file is refused; the message names file, record, field and value.
+    """
+    if name_or_path in CORPORA:
+        if types_file is not None:
+            raise ValueError(f"load_corpus: {name_or_path} brings its own types, got types_file={str(types_file)!r}.")
+        return CORPORA[str(name_or_path)](data_dir)
+    if not os.path.exists(name_or_path):
+        raise FileNotFoundError(
+            f"load_corpus: expected one of {', '.join(CORPORA)}, or a folder or file of SpERT JSON, got "
+            f"{str(name_or_path)!r}, which is neither."
+        )
+    if data_dir is not None:
+        raise ValueError(f"load_corpus: data_dir goes with a corpus's name, got the path {str(name_or_path)!r}.")
+    return load_own(name_or_path, types_file)

@@ -1,0 +1,49 @@
+"""A user's own annotations in SpERT JSON: a folder of splits, or one file."""
+
+import os
+from pathlib import Path
+
+from datasets import DatasetDict
+
+from .spert_json import read_spert_json
+from .splits import dataset_of_records
+from .types import CorpusTypes, read_types, types_in_records
+
+SPLITS = ("train", "validation", "test")
+
+
+def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | None = None) -> DatasetDict:
+    """A folder with `train.json`, `validation.json`, `test.json` (any of them) and `types.json`, or one file.
+
+    Args:
+        path: the folder, or a file, which becomes the split `train`.
+        types_file: the types; default: the folder's `types.json`, or those of the data, by name.
+    """
+    place = Path(path)
+    if place.is_dir():
+        files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
+        if not files:
+            raise FileNotFoundError(f"{path}: expected at least one of train.json, validation.json and test.json in it.")
+        if types_file is None and (place / "types.json").is_file():
+            types_file = place / "types.json"
+    else:
+        files = {"train": place}
+    return load_files(files, types_file)
+
+
+def load_files(
+    files: dict[str, str | os.PathLike[str]] | dict[str, Path], types_file: str | os.PathLike[str] | None = None
+) -> DatasetDict:
+    """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
+    types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
+    records = {split: read_spert_json(file, types) for split, file in files.items()}
+    if types is None:
+        types = types_in_records(record for split in records.values() for record in split)
+        if not types.entities:
+            raise ValueError(
+                f"{', '.join(map(str, files.values()))}: expected entities to read the types off, got none. Name a "
+                f"type file."
+            )
+    return DatasetDict(
+        {split: dataset_of_records(records[split], types, f"{files[split]}, {split}") for split in files}
+    )

@@ -1,0 +1,43 @@
+"""SpERT JSON: a list of `{"tokens", "entities", "relations", "orig_id"}`, the original's format. Spans count words."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..files import atomic_writer, read_json
+from .schema import checked_record
+from .types import CorpusTypes
+
+
+def read_spert_json(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> list[dict[str, Any]]:
+    """The records of a file, with the columns of `schema.FEATURES`.
+
+    Args:
+        path: the file.
+        types: refuse other types than these.
+
+    Raises:
+        ValueError: the file is not a list, or a record is refused (see `schema.checked_record`).
+    """
+    return [checked_record(record, str(path), number, types) for number, record in enumerate(read_list(path))]
+
+
+def read_list(path: str | os.PathLike[str]) -> list[Any]:
+    """The entries of a JSON file that holds a list."""
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise ValueError(f"{path}: expected a list of records, got {type(content).__name__}.")
+    return content
+
+
+def write_spert_json(path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records, one a line, whole or not at all. A record's `id` becomes its `orig_id`."""
+    with atomic_writer(path) as file:
+        file.write("[")
+        for number, record in enumerate(records):
+            out = {name: record[name] for name in ("tokens", "entities", "relations")}
+            if record.get("id") is not None:
+                out["orig_id"] = record["id"]
+            file.write(("\n" if number == 0 else ",\n") + json.dumps(out, ensure_ascii=False))
+        file.write("\n]\n")

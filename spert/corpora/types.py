@@ -1,0 +1,146 @@
+"""The types of a corpus: their order, their names for people, and which relations are symmetric."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from ..files import read_json
+
+_MARK = "spert-types: "
+
+
+@dataclass(frozen=True)
+class TypeName:
+    """How a type is shown to people."""
+
+    short: str
+    verbose: str
+
+
+@dataclass(frozen=True)
+class CorpusTypes:
+    """The types of a corpus, in classifier order.
+
+    Args:
+        entities: name of each entity type to its names for people.
+        relations: the same for relation types.
+        symmetric_relations: names of the relation types whose direction has no meaning.
+    """
+
+    entities: dict[str, TypeName] = field(default_factory=dict)
+    relations: dict[str, TypeName] = field(default_factory=dict)
+    symmetric_relations: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of a type file."""
+        return {
+            "entities": {name: vars(shown) for name, shown in self.entities.items()},
+            "relations": {
+                name: vars(shown) | {"symmetric": name in self.symmetric_relations}
+                for name, shown in self.relations.items()
+            },
+        }
+
+    def config_fields(self) -> dict[str, list[str]]:
+        """The fields of `SpertConfig` that a corpus decides."""
+        return {
+            "entity_types": list(self.entities),
+            "relation_types": list(self.relations),
+            "symmetric_relations": list(self.symmetric_relations),
+        }
+
+
+def read_types(path: str | os.PathLike[str]) -> CorpusTypes:
+    """Read a type file: `{"entities": {name: {"short", "verbose"}}, "relations": {name: {…, "symmetric"}}}`.
+
+    Raises:
+        ValueError: the file has another form; the message names file, field and value.
+    """
+    return types_from_json(read_json(path), str(path))
+
+
+def types_from_json(content: Any, file: str) -> CorpusTypes:
+    """The types in a type file's content; `file` is named in errors."""
+    shown: dict[str, dict[str, TypeName]] = {"entities": {}, "relations": {}}
+    symmetric = []
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected an object with 'entities' and 'relations', got {type(content).__name__}.")
+    unknown = sorted(set(content) - set(shown))
+    if unknown:
+        raise ValueError(f"{file}: expected the fields 'entities' and 'relations', got {unknown} besides.")
+    for kind, names in shown.items():
+        listed = content.get(kind, {})
+        if not isinstance(listed, dict):
+            raise ValueError(f"{file}, {kind}: expected an object of type names, got {listed!r}.")
+        for name, values in listed.items():
+            if not isinstance(values, dict):
+                raise ValueError(f"{file}, {kind}, {name!r}: expected an object, got {values!r}.")
+            texts = {key: values.get(key, name) for key in ("short", "verbose")}
+            for key, text in texts.items():
+                if not isinstance(text, str):
+                    raise ValueError(f"{file}, {kind}, {name!r}, {key}: expected a string, got {text!r}.")
+            names[name] = TypeName(**texts)
+            is_symmetric = values.get("symmetric", False)
+            if not isinstance(is_symmetric, bool) or (is_symmetric and kind == "entities"):
+                raise ValueError(
+                    f"{file}, {kind}, {name!r}, symmetric: expected true or false, for relations only, "
+                    f"got {is_symmetric!r}."
+                )
+            if is_symmetric:
+                symmetric.append(name)
+    if not shown["entities"]:
+        raise ValueError(f"{file}, entities: expected at least one entity type, got none.")
+    return CorpusTypes(shown["entities"], shown["relations"], tuple(symmetric))
+
+
+def types_in_records(records: Iterable[Mapping[str, Any]]) -> CorpusTypes:
+    """The types that records use, by name; none of them is symmetric: data alone does not tell."""
+    entities: set[str] = set()
+    relations: set[str] = set()
+    for record in records:
+        entities.update(entity["type"] for entity in record["entities"])
+        relations.update(relation["type"] for relation in record["relations"])
+    return CorpusTypes(
+        {name: TypeName(name, name) for name in sorted(entities)},
+        {name: TypeName(name, name) for name in sorted(relations)},
+    )
+
+
+def described(text: str, types: CorpusTypes) -> str:
+    """A dataset description that carries the types: it survives `map`, `select`, `save_to_disk` and the Hub."""
+    return f"{text}\n\n{_MARK}{json.dumps(types.to_json(), ensure_ascii=False)}"
+
+
+def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
+    """The types of a corpus that `load_corpus` returned, or of any dataset with its columns.
+
+    A dataset that does not carry types (made otherwise) gives those that its rows use, by name.
+
+    Raises:
+        ValueError: the splits (or concatenated parts) carry different types.
+    """
+    splits = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
+    found: list[CorpusTypes] = []
+    for split in splits:
+        for line in (split.info.description or "").splitlines():
+            if line.startswith(_MARK):
+                types = types_from_json(json.loads(line[len(_MARK) :]), "the dataset's description")
+                if types not in found:
+                    found.append(types)
+    if not found:
+        return types_in_records(
+            {"entities": entities, "relations": relations}
+            for split in splits
+            for entities, relations in zip(split["entities"], split["relations"])
+        )
+    if len(found) > 1:
+        raise ValueError(
+            "types_of: expected one set of types, got different ones: "
+            + "; ".join(f"{list(types.entities)} and {list(types.relations)}" for types in found)
+            + ". Load the parts with one type file."
+        )
+    return found[0]

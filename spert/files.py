@@ -1,0 +1,76 @@
+"""Read and write files so that a reader never sees half of one: written beside, then renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextmanager
+def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file that appears under its name when the block ends well, and not at all when it does not."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> Iterator[Path]:
+    """A folder to write into whose files move to `path` when the block ends well, `last` after all others.
+
+    Files that stand at `path` under the same names are replaced; others stay. A model folder without `config.json`
+    does not load, so that nobody takes a half moved one for whole.
+    """
+    target = Path(path)
+    target.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target, prefix=".partial-"))
+    try:
+        yield staging
+        files = sorted((file for file in staging.rglob("*") if file.is_file()), key=lambda file: file.name == last)
+        for file in files:
+            place = target / file.relative_to(staging)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_writer(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=indent)
+        file.write("\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: the file is not JSON; the message names it, line and column.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: expected JSON, but line {error.lineno}, column {error.colno} reads otherwise: {error.msg}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8, but byte {error.start} is none: {error.reason}.") from error
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

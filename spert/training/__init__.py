@@ -1,0 +1,1 @@
+"""The parts of the training loop; `train_accelerate.py` puts them together."""

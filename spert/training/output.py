@@ -1,0 +1,39 @@
+"""What a run leaves behind: model, processor, code, scores and predictions, in one folder."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..corpora import write_spert_json
+from ..files import atomic_folder, write_json
+from ..modeling_spert import SpertModel
+from ..processing_spert import SpertProcessor
+
+DEV_SCORES = "dev_scores.json"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.json"
+
+
+def refuse_to_overwrite(output_dir: str | os.PathLike[str], overwrite: bool) -> None:
+    """*Raises* `FileExistsError` where a trained model stands in the folder and nobody said that it may go."""
+    if (Path(output_dir) / "config.json").exists() and not overwrite:
+        raise FileExistsError(
+            f"{output_dir}: a trained model stands here. Name another folder with --output_dir, or replace it with "
+            f"--overwrite_output_dir."
+        )
+
+
+def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
+    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last."""
+    with atomic_folder(folder) as staging:
+        model.save_pretrained(staging)
+        processor.save_pretrained(staging)
+
+
+def save_scores(
+    folder: str | os.PathLike[str], scores: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]
+) -> None:
+    """Save the scores of the test split (or of validation) and the predictions that they were counted on."""
+    write_json(Path(folder) / METRICS, scores)
+    write_spert_json(Path(folder) / PREDICTIONS, predictions)
