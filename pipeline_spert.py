@@ -2,12 +2,13 @@
 
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 from transformers import Pipeline
 
-from .processing_spert import EncodedSentence
+if TYPE_CHECKING:
+    from .processing_spert import EncodedSentence
 
 
 class SpertPipeline(Pipeline):
@@ -79,11 +80,11 @@ class SpertPipeline(Pipeline):
 
     def _forward(self, model_inputs: dict[str, Any], relation_threshold: float | None = None) -> dict[str, Any]:
         sentences = model_inputs["sentence"]
-        if isinstance(sentences, EncodedSentence):  # without batching
-            return {"result": self._extract([sentences], relation_threshold)[0]}
-        return {"result": self._extract(sentences, relation_threshold)}
+        if isinstance(sentences, list):
+            return {"result": self._extract(sentences, relation_threshold)}
+        return {"result": self._extract([sentences], relation_threshold)[0]}  # without batching
 
-    def _extract(self, sentences: list[EncodedSentence], relation_threshold: float | None) -> list[dict[str, Any]]:
+    def _extract(self, sentences: "list[EncodedSentence]", relation_threshold: float | None) -> list[dict[str, Any]]:
         batch = self.processor.pad(sentences).to(self.device)
         outputs = self.model(**batch)
         return self.processor.post_process_entity_relation_extraction(outputs, batch, relation_threshold)

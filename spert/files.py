@@ -19,8 +19,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield file
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
-        os.replace(name, target)
+        _publish(Path(name), target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -42,7 +41,7 @@ def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> It
         for file in files:
             place = target / file.relative_to(staging)
             place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, place)
+            _publish(file, place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -70,7 +69,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{path}: expected UTF-8, but byte {error.start} is none: {error.reason}.") from error
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _publish(file: Path, place: Path) -> None:
+    """Rename a finished file; temporary files (and safetensors') are for their owner alone, published ones are not."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(file, 0o666 & ~umask)
+    os.replace(file, place)

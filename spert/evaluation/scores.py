@@ -88,6 +88,28 @@ def compute_scores(
     return scores
 
 
+def check_same_tokens(
+    references: Sequence[Record], predictions: Sequence[Record], references_name: str, predictions_name: str
+) -> None:
+    """Refuse to compare predictions with references of other sentences.
+
+    Raises:
+        ValueError: the number of records, or the `tokens` of a record, differ; the message names files and record.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(
+            f"{predictions_name}: expected one record for each of the {len(references)} of {references_name}, got "
+            f"{len(predictions)}."
+        )
+    for number, (reference, prediction) in enumerate(zip(references, predictions)):
+        if list(reference["tokens"]) != list(prediction["tokens"]):
+            raise ValueError(
+                f"{predictions_name}, record {number}, field 'tokens': expected the words of {references_name}, "
+                f"{' '.join(reference['tokens'])!r}, got {' '.join(prediction['tokens'])!r}. Records stand in the same "
+                f"order in both files."
+            )
+
+
 def _entities(record: Record, without_overlapping: bool) -> set[tuple[str, Hashable]]:
     entities = {(entity["type"], (entity["start"], entity["end"])) for entity in record["entities"]}
     if not without_overlapping:

@@ -1,0 +1,59 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SHIPPED := $(wildcard *_spert.py)
+DEMO_DIR := outputs/demo
+DEMO_SENTENCE := Vera Lund, who lives in Tromso with her husband Nils Lund, works for Polar Kayaks, the maker of the Sea Needle.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast style quality lint types benchmark clean
+
+help: ## This list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## The virtual environment .venv: the package, editable, with every optional part.
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+demo: install ## Train on the shipped corpus, score, and extract from a sentence: under five minutes on two cores.
+	$(BIN)/accelerate launch --num_processes 1 --num_cpu_threads_per_process $$(nproc) --mixed_precision no \
+	  --num_machines 1 --dynamo_backend no \
+	  train_accelerate.py configs/gazette.yaml --model_name_or_path "$$($(BIN)/python examples/minilm.py)" \
+	  --output_dir $(DEMO_DIR) --overwrite_output_dir
+	$(BIN)/python examples/extract.py $(DEMO_DIR) "$(DEMO_SENTENCE)"
+
+test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: install ## The tests that take seconds.
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+style: install ## Bring the code into shape.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+quality: lint types ## What CI asks: lint, format, types.
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy cannot see that the root files are modules of the package: it gets a tree of links in which they are.
+types: install
+	@rm -rf .build/types && mkdir -p .build/types/spert
+	@ln -s $(addprefix $(CURDIR)/,$(wildcard spert/*)) $(addprefix $(CURDIR)/,$(SHIPPED)) .build/types/spert/
+	@ln -s $(CURDIR)/train_accelerate.py .build/types/
+	cd .build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p spert -m train_accelerate
+
+benchmark: install ## Print the tables of docs/performance.md (minutes).
+	$(BIN)/python benchmarks/extraction_speed.py $(BENCHMARK_ARGS)
+	$(BIN)/python benchmarks/extraction_memory.py
+
+clean: ## Remove what the other targets made.
+	rm -rf $(VENV) .build build dist outputs .pytest_cache .hypothesis .mypy_cache .ruff_cache
