@@ -30,9 +30,9 @@ def split_words(text: str) -> list[tuple[int, int]]:
 @functools.cache
 def _word_pattern() -> re.Pattern[str]:
     # `re` knows no Unicode categories: without this, `\w` would cut words of Indic and Arabic scripts at their marks.
-    marks = _character_class("M")
-    hidden = _character_class("C")
-    joined = rf"[{marks}{_character_class('Cf')}]*"
+    marks, formats, controls = _character_classes("M", "Cf", "Cc")
+    hidden = formats + controls
+    joined = rf"[{marks}{formats}]*"
     letter = rf"(?:[^\W{_CJK}]{joined})"
     clitic = rf"['’](?:s|S|re|RE|ve|VE|ll|LL|d|D|m|M)(?![\w{marks}])"
     return re.compile(
@@ -42,22 +42,23 @@ def _word_pattern() -> re.Pattern[str]:
         rf"|{letter}+(?:(?!{clitic})[-‐‑'’]{letter}+)*"  # words, with inner hyphens and apostrophes
         rf"|[{_CJK}]{joined}"
         r"|(?P<sign>[.\-–—_=*'`!?])(?P=sign)+"  # ..., --, ''
-        rf"|[^\s{marks}{hidden}](?:{joined}(?:\u200d[^\s{hidden}])?)*"  # a sign or an emoji with its modifiers
+        rf"|[^\s{marks}{hidden}]{joined}(?:(?<=\u200d)[^\s\w{marks}{hidden}]{joined})*"  # a sign or an emoji with its modifiers
         rf"|[{marks}]+"
     )
 
 
-def _character_class(category: str) -> str:
-    """All characters whose Unicode category starts with `category`, as the inside of a character class.
-
-    Unassigned (`Cn`), private (`Co`) and surrogate (`Cs`) characters are no part of "C": somebody may mean them.
-    """
-    ranges: list[list[int]] = []
+def _character_classes(*categories: str) -> list[str]:
+    """For each Unicode category (or beginning of one) its characters but white space, as the inside of `[…]`."""
+    ranges: dict[str, list[list[int]]] = {category: [] for category in categories}
     for code in range(sys.maxunicode + 1):
         found = unicodedata.category(chr(code))
-        if found.startswith(category) and found not in ("Cn", "Co", "Cs") and not chr(code).isspace():
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
+        for category in categories:
+            if found.startswith(category) and not chr(code).isspace():
+                if ranges[category] and ranges[category][-1][1] == code - 1:
+                    ranges[category][-1][1] = code
+                else:
+                    ranges[category].append([code, code])
+    return [
+        "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges[category])
+        for category in categories
+    ]

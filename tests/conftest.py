@@ -1,0 +1,63 @@
+"""Where the real corpora and the golden numbers are, and models that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real corpora, named by SPERT_DATA_DIR."""
+    if not os.environ.get("SPERT_DATA_DIR"):
+        pytest.skip("SPERT_DATA_DIR names no folder of real corpora")
+    folder = Path(os.environ["SPERT_DATA_DIR"]).resolve()
+    assert folder.is_dir(), f"SPERT_DATA_DIR: {folder} is no folder"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_metrics(data_dir: Path) -> Path:
+    """The original's scores of real predictions, beside the corpora."""
+    folder = data_dir.parent / "golden" / "metrics"
+    if not folder.is_dir():
+        pytest.skip(f"no golden numbers of the metrics at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """What the original implementation computed with a tiny random model."""
+    return ROOT / "tests" / "golden" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-trained encoder as users have them: a folder with weights, configuration and tokenizer."""
+    from transformers import AutoModel
+
+    from tests import tiny
+
+    folder = tmp_path_factory.mktemp("encoder") / "tiny-bert"
+    AutoModel.from_config(tiny.config("bert").encoder_config).save_pretrained(folder)
+    tiny.tokenizer("bert").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model as training saves it."""
+    from spert.training.output import save_model
+    from tests import tiny
+
+    folder = tmp_path_factory.mktemp("model") / "spert-tiny"
+    save_model(folder, tiny.model("bert"), tiny.processor("bert"))
+    return folder

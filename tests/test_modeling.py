@@ -1,0 +1,388 @@
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import AutoModel
+
+from spert import SpertConfig, SpertModel, modeling_spert
+from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
+from spert.decoding_spert import decode
+from spert.modeling_spert import entity_loss, relation_loss
+from spert.spans_spert import candidate_spans, ordered_pairs
+from tests import tiny
+
+FAMILIES = list(tiny.ENCODERS)
+
+
+def training_batch(model, model_type="bert", records=tiny.RECORDS):
+    dataset = SpertTrainingDataset(records, tiny.processor(model_type), model.config, num_negative_spans=20)
+    return SpertDataCollator(tiny.processor(model_type))([dataset[index] for index in range(len(dataset))])
+
+
+def found(model, model_type, sentences):
+    batch = tiny.processor(model_type)(sentences, is_split_into_words=True)
+    with torch.inference_mode():
+        return decode(model(**batch))
+
+
+def assert_same_findings(first, second):
+    """Equal but for the rounding of scores."""
+    assert len(first) == len(second)
+    for one, other in zip(first, second):
+        for ours, theirs in ((one.entities, other.entities), (one.relations, other.relations)):
+            assert [row[:3] for row in ours] == [row[:3] for row in theirs]
+            assert [row[3] for row in ours] == pytest.approx([row[3] for row in theirs], abs=1e-5)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+class TestEveryEncoder:
+    def test_saves_and_loads_equal(self, model_type, tmp_path):
+        model = tiny.model(model_type)
+        model.save_pretrained(tmp_path)
+        loaded = AutoModel.from_pretrained(tmp_path, trust_remote_code=True)
+        assert not loaded.training
+        batch = tiny.processor(model_type)(tiny.SENTENCES, is_split_into_words=True)
+        with torch.inference_mode():
+            ours, theirs = model(**batch), loaded(**batch)
+        assert torch.equal(ours.entity_logits, theirs.entity_logits)
+        assert torch.equal(ours.candidate_logits, theirs.candidate_logits)
+        assert len(ours.candidate_logits) > 0
+
+    def test_every_parameter_gets_a_gradient(self, model_type):
+        model = tiny.model(model_type).train()
+        model(**training_batch(model, model_type)).loss.backward()
+        assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+    def test_alone_is_as_in_a_padded_batch(self, model_type):
+        model = tiny.model(model_type)
+        together = found(model, model_type, tiny.SENTENCES)
+        alone = [found(model, model_type, [sentence])[0] for sentence in tiny.SENTENCES]
+        assert any(one.relations for one in alone)
+        assert_same_findings(together, alone)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision(self, model_type, dtype):
+        model = tiny.model(model_type)
+        batch = tiny.processor(model_type)(tiny.SENTENCES, is_split_into_words=True)
+        with torch.inference_mode():
+            full = model(**batch)
+            half = copy.deepcopy(model).to(dtype)(**batch)
+        assert half.entity_logits.dtype == torch.float32
+        real = (full.spans[..., 1] > 0).unsqueeze(-1)
+        assert ((half.entity_logits - full.entity_logits) * real).abs().max() < 0.3
+
+    def test_gradient_checkpointing_changes_nothing(self, model_type):
+        plain = tiny.model(model_type, head_dropout=0.0)
+        checkpointed = copy.deepcopy(plain)
+        checkpointed.gradient_checkpointing_enable()
+        assert checkpointed.encoder.is_gradient_checkpointing
+        gradients = []
+        for model in (plain, checkpointed):
+            model.train()
+            for module in model.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            torch.manual_seed(0)
+            model(**training_batch(model, model_type)).loss.backward()
+            gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+        for name, gradient in gradients[0].items():
+            torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
+
+def test_attention_choice_reaches_the_encoders_layers(tiny_bert_folder, tmp_path):
+    assert tiny.model("bert").encoder.config._attn_implementation == "sdpa"
+    model = SpertModel.from_encoder(str(tiny_bert_folder), entity_types=["A"])
+    layer = model.encoder.encoder.layer[0].attention.self
+    assert layer.config is model.encoder.config is model.config.encoder_config
+    assert layer.config._attn_implementation == "sdpa"
+    model.set_attn_implementation("eager")
+    assert layer.config._attn_implementation == "eager"
+    model.save_pretrained(tmp_path)
+    loaded = SpertModel.from_pretrained(tmp_path, attn_implementation="eager")
+    assert loaded.encoder.encoder.layer[0].attention.self.config._attn_implementation == "eager"
+    assert SpertModel.from_pretrained(tmp_path).encoder.config._attn_implementation == "sdpa"
+
+
+def test_from_encoder(tiny_bert_folder):
+    config_fields = {"entity_types": ["A", "B"], "relation_types": ["r"], "max_span_width": 4}
+    model = SpertModel.from_encoder(str(tiny_bert_folder), **config_fields)
+    encoder = AutoModel.from_pretrained(tiny_bert_folder)
+    assert model.training
+    assert model.encoder.training
+    assert model.dtype == torch.float32
+    assert not any("pooler" in name for name, _ in model.named_parameters())
+    ours, theirs = model.encoder.state_dict(), encoder.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert model.config.max_span_width == 4
+    assert str(tiny_bert_folder) not in model.config.to_json_string()
+    half = SpertModel.from_encoder(
+        str(tiny_bert_folder), encoder_kwargs={"dtype": torch.bfloat16, "attn_implementation": "eager"}, **config_fields
+    )
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+    assert half.encoder.config._attn_implementation == "eager"
+    with pytest.raises(ValueError, match="did you mean 'entity_types'"):
+        SpertModel.from_encoder(str(tiny_bert_folder), entity_type=["A"])
+
+
+def test_an_encoder_folder_is_refused_with_the_remedy(tiny_bert_folder):
+    with pytest.raises(ValueError, match=r"use SpertModel\.from_encoder"):
+        SpertModel.from_pretrained(tiny_bert_folder)
+
+
+def test_resize_token_embeddings():
+    model = tiny.model("bert")
+    model.resize_token_embeddings(150)
+    assert model.encoder.embeddings.word_embeddings.num_embeddings == 150
+    assert model.config.encoder_config.vocab_size == 150
+
+
+def plain_entity_logits(model, hidden, word_pieces, spans):
+    """The textbook formula for one sentence: pool, join, multiply."""
+    rows = []
+    for start, end in spans:
+        pieces = hidden[word_pieces[start, 0] : word_pieces[end - 1, 1]]
+        pooled = {"max": pieces.amax(0), "mean": pieces.mean(0), "sum": pieces.sum(0)}[model.config.span_pooling]
+        rows.append(torch.cat((hidden[0], pooled, model.width_embeddings.weight[end - start])))
+    return model.span_classifier.linear(torch.stack(rows))
+
+
+def plain_relation_logits(model, hidden, word_pieces, pairs):
+    """The textbook formula for pairs of word spans of one sentence."""
+
+    def pool(start, end):
+        if start >= end:
+            return torch.zeros(hidden.shape[-1])
+        pieces = hidden[start:end]
+        return {"max": pieces.amax(0), "mean": pieces.mean(0), "sum": pieces.sum(0)}[model.config.span_pooling]
+
+    rows = []
+    for head, tail in pairs:
+        (head_start, head_end), (tail_start, tail_end) = (
+            (word_pieces[start, 0], word_pieces[end - 1, 1]) for start, end in (head, tail)
+        )
+        context = {
+            "localized": lambda a=min(head_end, tail_end), b=max(head_start, tail_start): pool(a, b),
+            "full": lambda: pool(word_pieces[0, 0], word_pieces[-1, 1]),
+            "cls": lambda: hidden[0],
+        }[model.config.relation_context]()
+        widths = [model.width_embeddings.weight[end - start] for start, end in (head, tail)]
+        rows.append(torch.cat((context, pool(head_start, head_end), pool(tail_start, tail_end), *widths)))
+    return model.pair_classifier.linear(torch.stack(rows))
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "sum"])
+@pytest.mark.parametrize("context", ["localized", "full", "cls"])
+def test_equals_the_plain_formula(pooling, context):
+    model = tiny.model("bert", span_pooling=pooling, relation_context=context, max_span_width=4)
+    processor = tiny.processor("bert")
+    batch = processor(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        outputs = model(**batch)
+        hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        head, tail = ordered_pairs(outputs.candidate_counts, torch.arange(len(outputs.candidate_logits)))
+        sentence, span = outputs.candidate_entities.unbind(-1)
+        assert len(head) > 20
+        for row, words in enumerate(tiny.SENTENCES):
+            word_pieces = batch["word_pieces"][row, : len(words)]
+            is_real = outputs.spans[row, :, 1] > 0
+            spans = outputs.spans[row][is_real].tolist()
+            assert spans == candidate_spans(len(words), 4).tolist()
+            expected = plain_entity_logits(model, hidden[row], word_pieces, spans)
+            torch.testing.assert_close(outputs.entity_logits[row][is_real], expected, atol=2e-5, rtol=1e-5)
+            mine = (sentence[head] == row).nonzero().squeeze(-1)
+            if len(mine):
+                pairs = [[outputs.spans[row, span[end[i]]].tolist() for end in (head, tail)] for i in mine]
+                expected = plain_relation_logits(model, hidden[row], word_pieces, pairs)
+                torch.testing.assert_close(outputs.candidate_logits[mine], expected, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("context", ["localized", "full", "cls"])
+def test_training_and_inference_score_alike(context):
+    model = tiny.model("bert", relation_context=context)
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        inference = model(**batch)
+        counts = inference.candidate_counts.tolist()
+        starts = [sum(counts[:row]) for row in range(len(counts))]
+        head, tail = ordered_pairs(inference.candidate_counts, torch.arange(len(inference.candidate_logits)))
+        sentence, span = inference.candidate_entities.unbind(-1)
+        of_row = [[i for i in range(len(head)) if sentence[head[i]] == row] for row in range(len(starts))]
+        pairs = torch.zeros((len(starts), max(map(len, of_row)), 2), dtype=torch.long)
+        for row, members in enumerate(of_row):
+            for position, i in enumerate(members):
+                pairs[row, position] = torch.stack((span[head[i]], span[tail[i]]))
+        given = model(**batch, spans=inference.spans, pairs=pairs)
+    assert given.candidate_logits is None
+    for row, members in enumerate(of_row):
+        real = inference.spans[row, :, 1] > 0
+        torch.testing.assert_close(
+            given.entity_logits[row][real], inference.entity_logits[row][real], atol=2e-5, rtol=1e-5
+        )
+        torch.testing.assert_close(
+            given.relation_logits[row, : len(members)], inference.candidate_logits[members], atol=2e-5, rtol=1e-5
+        )
+
+
+def test_dropout_acts_on_each_joined_vector_separately():
+    model = tiny.model("bert", head_dropout=0.5)
+    batch = tiny.processor("bert")([["Ada", "Park"]], is_split_into_words=True)
+    batch["spans"] = torch.tensor([[[0, 1]] * 50])
+    batch["pairs"] = torch.tensor([[[0, 1]] * 50])
+    model.span_classifier.train()
+    model.pair_classifier.train()
+    with torch.no_grad():
+        outputs = model(**batch)
+    assert len(outputs.entity_logits[0].unique(dim=0)) == 50
+    assert len(outputs.relation_logits[0].unique(dim=0)) == 50
+    with torch.no_grad():
+        outputs = model.eval()(**batch)
+    assert len(outputs.entity_logits[0].unique(dim=0)) == 1
+
+
+def test_joined_and_factored_span_logits_agree():
+    classifier = tiny.model("bert", head_dropout=0.1).span_classifier
+    sentence, pooled, width = torch.randn(2, 32), torch.randn(2, 7, 32), torch.randn(2, 7, 25)
+    factored = classifier.eval()(sentence, pooled, width)
+    joined = torch.cat((sentence.unsqueeze(1).expand(-1, 7, -1), pooled, width), dim=-1)
+    torch.testing.assert_close(factored, classifier.linear(joined), atol=1e-5, rtol=1e-5)
+
+
+def test_losses_are_means_over_what_is_no_padding():
+    entity_logits, span_labels = torch.randn(2, 5, 4), torch.tensor([[0, 3, 1, 2, 0], [1, -100, -100, -100, -100]])
+    expected = F.cross_entropy(torch.cat((entity_logits[0], entity_logits[1, :1])), torch.tensor([0, 3, 1, 2, 0, 1]))
+    torch.testing.assert_close(entity_loss(entity_logits, span_labels), expected)
+    relation_logits, pair_labels = torch.randn(2, 2, 3), torch.full((2, 2, 3), -100.0)
+    pair_labels[0, 0], pair_labels[1, 0] = torch.tensor([1.0, 0, 1]), torch.tensor([0.0, 0, 0])
+    expected = F.binary_cross_entropy_with_logits(relation_logits[:, 0], pair_labels[:, 0])
+    torch.testing.assert_close(relation_loss(relation_logits, pair_labels), expected)
+
+
+def test_a_batch_without_relations_or_entities_trains():
+    model = tiny.model("bert").train()
+    outputs = model(**training_batch(model, records=[tiny.RECORDS[1]]))
+    assert outputs.relation_loss == 0
+    assert outputs.loss == outputs.entity_loss > 0
+    outputs.loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_padding_changes_no_loss():
+    model = tiny.model("bert")
+    batch = training_batch(model)
+    loss = model(**batch).loss
+    for name, size, value in (("spans", 3, 0), ("span_labels", 3, -100), ("pairs", 2, 0), ("pair_labels", 2, -100)):
+        rest = batch[name].new_full((len(batch[name]), size, *batch[name].shape[2:]), value)
+        batch[name] = torch.cat((batch[name], rest), dim=1)
+    torch.testing.assert_close(model(**batch).loss, loss)
+
+
+def test_without_relation_types():
+    model = tiny.model("bert", relation_types=[], symmetric_relations=[])
+    assert model.pair_classifier is None
+    outputs = model(**tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True))
+    assert outputs.candidate_logits.shape[1] == 0
+    assert any(one.entities for one in decode(outputs))
+    records = [record | {"relations": []} for record in tiny.RECORDS]
+    loss = model.train()(**training_batch(model, records=records)).loss
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("context", ["localized", "cls"])
+def test_results_do_not_depend_on_the_chunk_size(monkeypatch, context):
+    model = tiny.model("bert", relation_context=context)
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        whole = model(**batch).candidate_logits
+        assert len(whole) > 50
+        for rows in (1, 7, 50):
+            monkeypatch.setattr(modeling_spert, "CANDIDATE_CHUNK_ELEMENTS", rows * 32)
+            torch.testing.assert_close(model(**batch).candidate_logits, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_thousands_of_entities():
+    """An untrained model may call nearly every span of a long sentence an entity."""
+    model = tiny.model("deberta-v2", max_span_width=3)
+    with torch.no_grad():
+        model.span_classifier.linear.bias[0] = -100.0
+    words = [f"{number}" for number in range(400)]
+    with torch.inference_mode():
+        outputs = model(**tiny.processor("deberta-v2")([words, ["Oslo"]], is_split_into_words=True))
+    assert outputs.candidate_counts.tolist() == [400 + 399 + 398, 1]
+    assert outputs.candidate_logits.shape == (1197 * 1196, 3)
+
+
+def test_texts_without_words():
+    model = tiny.model("bert")
+    for sentences in ([[]], [[], ["Oslo"]], [["Oslo"], []]):
+        with torch.inference_mode():
+            outputs = model(**tiny.processor("bert")(sentences, is_split_into_words=True))
+        for words, one in zip(sentences, decode(outputs)):
+            assert words or one == ([], [])
+
+
+def test_plain_tuple_and_misuse():
+    model = tiny.model("bert")
+    batch = tiny.processor("bert")(tiny.SENTENCES[:1], is_split_into_words=True)
+    assert torch.equal(model(**batch, return_dict=False)[0], model(**batch).entity_logits)
+    with pytest.raises(ValueError, match="expected `spans` beside `pairs`"):
+        model(**batch, pairs=torch.zeros((1, 1, 2), dtype=torch.long))
+
+
+def test_one_encoder_pass_and_one_synchronisation(monkeypatch):
+    """`tolist` of the two counts is the only place where the host has to wait for the device."""
+    model = tiny.model("bert")
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    calls = {"encoder": 0, "tolist": 0}
+    tolist = torch.Tensor.tolist
+
+    def count_tolist(tensor):
+        calls["tolist"] += 1
+        return tolist(tensor)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a synchronisation with the host")
+
+    with torch.inference_mode(), monkeypatch.context() as patched:
+        hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"])
+
+        def count_encoder(**kwargs):  # the encoder itself may do as it likes
+            calls["encoder"] += 1
+            return hidden
+
+        patched.setattr(model.encoder, "forward", count_encoder)
+        patched.setattr(torch.Tensor, "tolist", count_tolist)
+        for name in ("item", "nonzero", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+            patched.setattr(torch.Tensor, name, refuse)
+        outputs = model(**batch)
+    assert len(outputs.candidate_logits) > 0
+    assert calls == {"encoder": 1, "tolist": 1}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_one_synchronisation_on_a_gpu():
+    model = tiny.model("bert").cuda()
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True).to("cuda")
+    with torch.inference_mode():
+        model(**batch)
+        torch.cuda.set_sync_debug_mode("warn")
+        with pytest.warns(UserWarning, match="synchroniz") as warned:
+            model(**batch)
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(warned) == 1
+
+
+def test_device_map(tmp_path):
+    model = tiny.model("bert")
+    model.save_pretrained(tmp_path)
+    loaded = SpertModel.from_pretrained(tmp_path, device_map="cpu")
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        assert torch.equal(loaded(**batch).entity_logits, model(**batch).entity_logits)
+
+
+def test_configuration_is_checked_before_weights_are_read(tiny_bert_folder):
+    assert SpertConfig(entity_types=["A"]).entity_types == ["A"]
+    with pytest.raises(ValueError, match="at least one entity type"):
+        SpertModel.from_encoder(str(tiny_bert_folder))
