@@ -257,7 +257,7 @@ class SpertModel(SpertPreTrainedModel):
         input_ids: Tensor,
         word_pieces: Tensor,
         attention_mask: Tensor | None = None,
-        cls_pieces: Tensor | None = None,
+        cls_piece: Tensor | None = None,
         spans: Tensor | None = None,
         span_labels: Tensor | None = None,
         pairs: Tensor | None = None,
@@ -270,7 +270,7 @@ class SpertModel(SpertPreTrainedModel):
             input_ids: `(batch, pieces)`.
             word_pieces: `(batch, words, 2)`, the half-open range of pieces of each word, `[0, 0)` for padding.
             attention_mask: `(batch, pieces)`, 1 for pieces, 0 for padding. Default: no padding.
-            cls_pieces: `(batch,)`, where each sentence's classifier piece stands. Default: at 0.
+            cls_piece: `(batch,)`, where each sentence's classifier piece stands. Default: at 0.
             spans: `(batch, spans, 2)`, word ranges to score, `[0, 0)` for padding. Default: all candidate spans.
             span_labels: `(batch, spans)`: 0 for no entity, `i + 1` for `entity_types[i]`, -100 for padding.
             pairs: `(batch, pairs, 2)`, head and tail as indices into `spans`. Default: all ordered pairs of the spans
@@ -279,9 +279,9 @@ class SpertModel(SpertPreTrainedModel):
             return_dict: `False` for a plain tuple.
         """
         hidden_states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if cls_pieces is None:
-            cls_pieces = input_ids.new_zeros(len(input_ids))
-        cls_states = hidden_states[torch.arange(len(hidden_states), device=hidden_states.device), cls_pieces]
+        if cls_piece is None:
+            cls_piece = input_ids.new_zeros(len(input_ids))
+        cls_states = hidden_states[torch.arange(len(hidden_states), device=hidden_states.device), cls_piece]
         pooler = RangePooler(hidden_states, self.config.span_pooling)
 
         if spans is None:

@@ -39,7 +39,7 @@ class EncodedSentence:
 class SpertBatch(BatchEncoding):
     """A padded batch: a dictionary of what `SpertModel.forward` takes, and the sentences it was made of.
 
-    Keys: `input_ids` and `attention_mask` `(batch, pieces)`, `word_pieces` `(batch, words, 2)`, `cls_pieces` `(batch,)`.
+    Keys: `input_ids` and `attention_mask` `(batch, pieces)`, `word_pieces` `(batch, words, 2)`, `cls_piece` `(batch,)`.
     """
 
     def __init__(self, data: dict[str, Any] | None = None, sentences: Sequence[EncodedSentence] = ()):
@@ -103,7 +103,7 @@ class SpertProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """The keys of a batch."""
-        return ["input_ids", "attention_mask", "word_pieces", "cls_pieces"]
+        return ["input_ids", "attention_mask", "word_pieces", "cls_piece"]
 
     def __call__(
         self,
@@ -190,7 +190,7 @@ class SpertProcessor(ProcessorMixin):
             "input_ids": padded,
             "attention_mask": attention_mask,
             "word_pieces": pad_sequence(word_pieces, batch_first=True),
-            "cls_pieces": torch.tensor([feature["cls_piece"] for feature in features]),
+            "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
         }
 
     def post_process_entity_relation_extraction(

@@ -123,7 +123,7 @@ class RangePooler:
             level = torch.bucketize(length, powers, right=True)
             row = (level * self.batch_size + sentence) * self.num_pieces
             pooled = torch.maximum(
-                self._rows.index_select(0, row + start),
+                self._rows.index_select(0, row + torch.where(length > 0, start, 0)),
                 self._rows.index_select(0, row + torch.where(length > 0, end - 2**level, 0)),
             )
             return pooled * (length > 0).to(pooled.dtype).unsqueeze(-1)
