@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -77,29 +76,29 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     return torch.load(_existing(folder, "pytorch_model.bin"), map_location="cpu", weights_only=True)
 
 
-def _load_renamed(model: SpertModel, weights: dict[str, Any], checkpoint: str) -> None:
-    renamed = {}
-    unknown = []
-    for name, value in weights.items():
-        if name in _PASSED_OVER:
-            continue
-        prefix = next((prefix for prefix in _RENAMED if name.startswith(prefix)), None)
-        new_name = None if prefix is None else _RENAMED[prefix] + name[len(prefix) :]
-        if new_name is None or new_name not in model.state_dict():
-            unknown.append(name)
-        else:
-            renamed[new_name] = value
-    expected = model.state_dict()
-    missing = sorted(expected.keys() - renamed.keys())
+def _load_renamed(model: SpertModel, weights: dict[str, Tensor], checkpoint: str) -> None:
+    """Load weights under the original's names, all of them and no others; errors name them as the file does."""
+    expected = {_original_name(name): (name, value) for name, value in model.state_dict().items()}
+    unknown = sorted(weights.keys() - expected.keys() - set(_PASSED_OVER))
+    missing = sorted(expected.keys() - weights.keys())
     if unknown or missing:
         raise ValueError(
-            f"{checkpoint}: expected the weights of an original SpERT model; unknown: {sorted(unknown) or 'none'}, "
+            f"{checkpoint}: expected the weights of an original SpERT model; unknown: {unknown or 'none'}, "
             f"missing: {missing or 'none'}."
         )
-    for name, value in renamed.items():
-        if value.shape != expected[name].shape:
-            raise ValueError(
-                f"{checkpoint}: {name}: expected the shape {tuple(expected[name].shape)}, got {tuple(value.shape)}. Does "
-                f"the type file list the types that this model was trained with?"
-            )
-    model.load_state_dict(renamed)
+    misshapen = [
+        f"{name} {tuple(value.shape)}, got {tuple(weights[name].shape)}"
+        for name, (_, value) in expected.items()
+        if value.shape != weights[name].shape
+    ]
+    if misshapen:
+        raise ValueError(
+            f"{checkpoint}: expected the shapes {'; '.join(misshapen)}. Does the type file list the types that this "
+            f"model was trained with?"
+        )
+    model.load_state_dict({name: weights[original] for original, (name, _) in expected.items()})
+
+
+def _original_name(name: str) -> str:
+    original, ours = next((original, ours) for original, ours in _RENAMED.items() if name.startswith(ours))
+    return original + name[len(ours) :]

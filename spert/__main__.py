@@ -1,0 +1,5 @@
+"""`python -m spert` is the command `spert`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,94 @@
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModel
+
+from spert.conversion import convert_checkpoint
+from spert.corpora import read_types
+
+
+@pytest.fixture
+def checkpoint(golden, tmp_path):
+    return shutil.copytree(golden / "original_checkpoint", tmp_path / "original")
+
+
+@pytest.fixture
+def types(golden):
+    return read_types(golden / "types.json")
+
+
+def edit(checkpoint, change):
+    weights = torch.load(checkpoint / "pytorch_model.bin", weights_only=True)
+    change(weights)
+    torch.save(weights, checkpoint / "pytorch_model.bin")
+
+
+def test_safetensors_and_pickle_give_the_same(checkpoint, types):
+    model, _ = convert_checkpoint(checkpoint, types, lowercase=True)
+    weights = torch.load(checkpoint / "pytorch_model.bin", weights_only=True)
+    save_file({name: value.contiguous() for name, value in weights.items()}, checkpoint / "model.safetensors")
+    (checkpoint / "pytorch_model.bin").unlink()
+    again, _ = convert_checkpoint(checkpoint, types, lowercase=True)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_only_what_nothing_uses_is_passed_over(checkpoint, types):
+    weights = torch.load(checkpoint / "pytorch_model.bin", weights_only=True)
+    assert "bert.pooler.dense.weight" in weights
+    edit(checkpoint, lambda weights: weights.update({"bert.embeddings.position_ids": torch.arange(128)}))
+    convert_checkpoint(checkpoint, types)
+    edit(checkpoint, lambda weights: weights.update({"bert.embeddings.extra": torch.zeros(1), "other": torch.zeros(1)}))
+    with pytest.raises(ValueError, match=r"unknown: \['bert.embeddings.extra', 'other'\], missing: none"):
+        convert_checkpoint(checkpoint, types)
+
+
+def test_a_missing_weight_is_named(checkpoint, types):
+    edit(checkpoint, lambda weights: weights.pop("rel_classifier.bias"))
+    with pytest.raises(ValueError, match=r"unknown: none, missing: \['rel_classifier.bias'\]"):
+        convert_checkpoint(checkpoint, types)
+    edit(checkpoint, lambda weights: weights.pop("size_embeddings.weight"))
+    with pytest.raises(ValueError, match="a width table size_embeddings.weight of 100 rows, got None"):
+        convert_checkpoint(checkpoint, types)
+
+
+def test_types_of_another_number_are_refused(checkpoint, types, tmp_path):
+    (tmp_path / "types.json").write_text('{"entities": {"A": {}}, "relations": {"r": {}}}')
+    with pytest.raises(ValueError, match=r"shapes .*entity_classifier.weight \(2, 89\), got \(4, 89\).*type file"):
+        convert_checkpoint(checkpoint, read_types(tmp_path / "types.json"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt", "pytorch_model.bin"])
+def test_a_missing_file_is_named(checkpoint, types, name):
+    (checkpoint / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"expected {name}"):
+        convert_checkpoint(checkpoint, types)
+
+
+def test_a_pickle_cannot_run_code(checkpoint, types, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"bert.x": Evil()}, checkpoint / "pytorch_model.bin")
+    with pytest.raises(Exception, match="(?i)weights.?only"):
+        convert_checkpoint(checkpoint, types)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_case_is_the_callers_choice(checkpoint, types):
+    _, cased = convert_checkpoint(checkpoint, types)
+    _, lowered = convert_checkpoint(checkpoint, types, lowercase=True)
+    assert lowered.tokenizer.tokenize("Oslo") == lowered.tokenizer.tokenize("oslo")
+    assert cased.tokenizer.tokenize("Oslo") != cased.tokenizer.tokenize("oslo")
+
+
+def test_saves_into_this_projects_layout(checkpoint, types, tmp_path):
+    from spert.training.output import save_model
+
+    model, processor = convert_checkpoint(checkpoint, types, lowercase=True)
+    save_model(tmp_path / "converted", model, processor)
+    loaded = AutoModel.from_pretrained(tmp_path / "converted", trust_remote_code=True)
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    assert loaded.config.symmetric_relations == ["married_to"]

@@ -1,0 +1,255 @@
+import copy
+import json
+
+import pytest
+from datasets import concatenate_datasets
+
+from spert.corpora import FEATURES, load_corpus, load_files, read_spert_json, read_types, types_of, write_spert_json
+from tests import tiny
+
+RECORD = {
+    "tokens": ["Ada", "of", "Oslo"],
+    "entities": [{"type": "Person", "start": 0, "end": 1}, {"type": "Place", "start": 2, "end": 3}],
+    "relations": [{"type": "lives_in", "head": 0, "tail": 1}],
+    "orig_id": 7,
+}
+TYPES = {
+    "entities": {"Place": {"short": "L", "verbose": "a place"}, "Person": {"short": "P", "verbose": "a person"}},
+    "relations": {
+        "lives_in": {"short": "l", "verbose": "lives in", "symmetric": False},
+        "knows": {"short": "k", "verbose": "knows", "symmetric": True},
+    },
+}
+
+
+def written(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+class TestConll04:
+    @pytest.fixture(scope="class")
+    def corpus(self, data_dir):
+        return load_corpus("conll04", str(data_dir / "conll04"))
+
+    @pytest.mark.parametrize(
+        ("split", "counts"),
+        [("train", (922, 3377, 1283)), ("validation", (231, 893, 343)), ("test", (288, 1079, 422))],
+    )
+    def test_counts(self, corpus, split, counts):
+        rows = corpus[split]
+        assert (len(rows), sum(map(len, rows["entities"])), sum(map(len, rows["relations"]))) == counts
+        assert rows.features == FEATURES
+
+    def test_types_in_the_type_files_order(self, corpus):
+        types = types_of(corpus)
+        assert list(types.entities) == ["Loc", "Org", "Peop", "Other"]
+        assert list(types.relations) == ["Work_For", "Kill", "OrgBased_In", "Live_In", "Located_In"]
+        assert types.symmetric_relations == ()
+        assert types.entities["Peop"].verbose == "People"
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"missing: conll04_train.json, .*conll04_types.json"):
+            load_corpus("conll04", str(tmp_path))
+
+
+class TestShippedCorpus:
+    @pytest.fixture(scope="class")
+    def corpus(self, root):
+        return load_corpus(root / "examples" / "gazette")
+
+    def test_it_is_as_large_and_as_varied_as_its_description_says(self, corpus):
+        records = [record for split in corpus.values() for record in split]
+        assert len(records) >= 300
+        assert len({" ".join(record["tokens"]) for record in records}) == len(records)
+        lengths = [len(record["tokens"]) for record in records]
+        assert min(lengths) <= 3
+        assert max(lengths) >= 40
+        assert sum(not record["entities"] for record in records) >= 20
+        nested = [
+            record
+            for record in records
+            if any(
+                one["start"] <= other["start"] and other["end"] <= one["end"]
+                for one in record["entities"]
+                for other in record["entities"]
+                if one is not other
+            )
+        ]
+        assert len(nested) >= 10
+
+    def test_types(self, corpus):
+        types = types_of(corpus)
+        assert list(types.entities) == ["Person", "Organization", "Place", "Product"]
+        assert len(types.relations) == 5
+        assert types.symmetric_relations == ("married_to",)
+        assert set(corpus) == {"train", "validation", "test"}
+
+
+class TestOwnFiles:
+    def test_a_file_is_one_split_with_the_types_that_it_uses(self, tmp_path):
+        corpus = load_corpus(written(tmp_path / "mine.json", [RECORD]))
+        assert list(corpus) == ["train"]
+        assert corpus["train"][0] == {name: RECORD[name] for name in ("tokens", "entities", "relations")} | {"id": "7"}
+        assert list(types_of(corpus).entities) == ["Person", "Place"]
+        assert list(types_of(corpus).relations) == ["lives_in"]
+
+    def test_a_folder_with_a_type_file(self, tmp_path):
+        written(tmp_path / "train.json", [RECORD])
+        written(tmp_path / "test.json", [RECORD, RECORD])
+        written(tmp_path / "types.json", TYPES)
+        corpus = load_corpus(tmp_path)
+        assert corpus.num_rows == {"train": 1, "test": 2}
+        types = types_of(corpus)
+        assert list(types.entities) == ["Place", "Person"]
+        assert types.symmetric_relations == ("knows",)
+        assert types.to_json() == TYPES
+
+    def test_an_edited_file_is_read_anew(self, tmp_path):
+        path = written(tmp_path / "mine.json", [RECORD])
+        assert len(load_corpus(path)["train"]) == 1
+        written(path, [RECORD, RECORD])
+        assert len(load_corpus(path)["train"]) == 2
+
+    def test_files_with_a_type_file_elsewhere(self, tmp_path):
+        types_file = written(tmp_path / "t.json", TYPES)
+        corpus = load_files({"train": written(tmp_path / "a.json", [RECORD])}, types_file)
+        assert types_of(corpus["train"]).symmetric_relations == ("knows",)
+
+    def test_types_survive_what_people_do_with_datasets(self, tmp_path):
+        written(tmp_path / "train.json", [RECORD] * 4)
+        written(tmp_path / "types.json", TYPES)
+        rows = load_corpus(tmp_path)["train"]
+        for changed in (rows.select([0, 2]), rows.map(lambda row: row), rows.shuffle(seed=1), rows.train_test_split(2)):
+            assert types_of(changed).to_json() == TYPES
+        rows.save_to_disk(str(tmp_path / "disk"))
+        from datasets import load_from_disk
+
+        assert types_of(load_from_disk(str(tmp_path / "disk"))).to_json() == TYPES
+
+    def test_parts_with_different_types_are_refused(self, tmp_path):
+        one = load_corpus(written(tmp_path / "a.json", [RECORD]))["train"]
+        other = copy.deepcopy(RECORD)
+        other["entities"][0]["type"] = "Ship"
+        two = load_corpus(written(tmp_path / "b.json", [other]))["train"]
+        with pytest.raises(ValueError, match=r"one set of types, got different ones: .*Person.*Ship"):
+            types_of(concatenate_datasets([one, two]))
+
+    def test_any_dataset_with_the_columns_has_types(self):
+        from datasets import Dataset
+
+        types = types_of(Dataset.from_list(tiny.RECORDS, features=FEATURES))
+        assert list(types.entities) == sorted(tiny.ENTITY_TYPES)
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "message"),
+        [
+            (("no-such",), FileNotFoundError, "one of conll04, or a folder or file of SpERT JSON, got 'no-such'"),
+            (("{tmp}",), FileNotFoundError, "at least one of train.json"),
+            (("{tmp}", "x"), ValueError, "data_dir goes with a corpus's name"),
+        ],
+    )
+    def test_refuses(self, tmp_path, arguments, error, message):
+        with pytest.raises(error, match=message):
+            load_corpus(*(argument.format(tmp=tmp_path) for argument in arguments))
+
+    def test_a_corpus_without_entities_needs_a_type_file(self, tmp_path):
+        record = {"tokens": ["a"], "entities": [], "relations": []}
+        with pytest.raises(ValueError, match="Name a type file"):
+            load_corpus(written(tmp_path / "a.json", [record]))
+
+
+def changed(path, value):
+    """RECORD with another value at a path; `...` takes the field out."""
+    record = copy.deepcopy(RECORD)
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return record
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("tokens",), ..., "expected a field 'tokens', got only"),
+        (("tokens",), "Ada of", "field 'tokens': expected a list, got 'Ada of'"),
+        (("tokens", 1), 3, "field 'tokens', entry 1: expected a string, got 3"),
+        (("entities",), ..., "expected a field 'entities'"),
+        (("entities",), {}, "field 'entities': expected a list, got {}"),
+        (("entities", 0), [0, 1], "field 'entities', entry 0: expected an object with type, start and end"),
+        (("entities", 1, "start"), ..., "field 'entities', entry 1: expected a field 'start'"),
+        (("entities", 1, "start"), "2", "entry 1, field 'start': expected a whole number, got '2'"),
+        (("entities", 1, "start"), True, "entry 1, field 'start': expected a whole number, got True"),
+        (("entities", 1, "end"), 4, r"entry 1: .* <= 3, the number of tokens, got start 2, end 4"),
+        (("entities", 1, "end"), 2, "got start 2, end 2"),
+        (("entities", 0, "start"), -1, "got start -1, end 1"),
+        (("entities", 0, "type"), "", "field 'type': expected the name of a type, got ''"),
+        (("entities", 0, "type"), "Ship", r"entry 0, field 'type': expected one of \['Place', 'Person'\], got 'Ship'"),
+        (("relations", 0, "type"), "eats", r"'relations', entry 0, field 'type': expected one of .* got 'eats'"),
+        (("relations", 0, "tail"), 2, "field 'tail': expected the index of one of the record's 2 entities, got 2"),
+        (("relations", 0, "head"), -1, "field 'head': .* got -1"),
+        (("relations", 0, "tail"), 0, "a relation between two entities, got entity 0 as head and tail"),
+        (("relations", 0, "head"), 0.5, "field 'head': expected a whole number, got 0.5"),
+        (("relations", 0), "x", "expected an object with type, head and tail, got 'x'"),
+        (("orig_id",), [1], "field 'orig_id': expected a string or a whole number, got"),
+    ],
+)
+def test_a_broken_record_is_named_with_file_number_field_and_value(tmp_path, path, value, message):
+    file = written(tmp_path / "mine.json", [RECORD, changed(path, value)])
+    types = read_types(written(tmp_path / "types.json", TYPES))
+    with pytest.raises(ValueError, match=message) as refused:
+        read_spert_json(file, types)
+    assert str(refused.value).startswith(f"{file}, record 1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2", "mine.json: expected JSON, but line 1, column"),
+        ('{"a": 1}', "expected a list of records, got dict"),
+        ("[3]", "record 0: expected an object .* got 3"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, content, message):
+    (tmp_path / "mine.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_spert_json(tmp_path / "mine.json")
+    (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
+    with pytest.raises(ValueError, match="expected UTF-8, but byte 2"):
+        read_spert_json(tmp_path / "latin.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "expected an object with 'entities' and 'relations', got list"),
+        ({"entities": {}}, "at least one entity type"),
+        ({"entities": {"A": {}}, "realtions": {}}, r"got \['realtions'\] besides"),
+        ({"entities": ["A"]}, "expected an object of type names"),
+        ({"entities": {"A": "a"}}, "entities, 'A': expected an object, got 'a'"),
+        ({"entities": {"A": {"short": 1}}}, "'A', short: expected a string, got 1"),
+        ({"entities": {"A": {}}, "relations": {"r": {"symmetric": "no"}}}, "symmetric: expected true or false"),
+        ({"entities": {"A": {"symmetric": True}}}, "for relations only"),
+    ],
+)
+def test_a_broken_type_file_is_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        read_types(written(tmp_path / "types.json", content))
+    assert "types.json" in str(refused.value)
+
+
+def test_write_and_read_again(tmp_path):
+    records = read_spert_json(written(tmp_path / "a.json", [RECORD, RECORD | {"orig_id": "ü"}]))
+    write_spert_json(tmp_path / "b.json", records)
+    assert read_spert_json(tmp_path / "b.json") == records
+    write_spert_json(tmp_path / "empty.json", [])
+    assert read_spert_json(tmp_path / "empty.json") == []
+
+
+def test_named_corpora_bring_their_types(tmp_path):
+    with pytest.raises(ValueError, match="brings its own types"):
+        load_corpus("conll04", types_file=tmp_path)

@@ -1,0 +1,67 @@
+"""The real download code, against a server on this machine."""
+
+import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from spert.corpora import load_corpus, types_of
+from spert.corpora.conll04 import FILES
+
+RECORD = {"tokens": ["Oslo"], "entities": [{"type": "Loc", "start": 0, "end": 1}], "relations": []}
+TYPES = {"entities": {"Loc": {"short": "L", "verbose": "Location"}}, "relations": {}}
+
+
+class Handler(SimpleHTTPRequestHandler):
+    requests: list[str] = []
+
+    def do_GET(self):
+        self.requests.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serves CoNLL04's files, one sentence each, where the paper's authors do; the cache is empty."""
+    published = tmp_path / "published" / "conll04"
+    published.mkdir(parents=True)
+    for part, name in FILES.items():
+        (published / name).write_text(json.dumps(TYPES if part == "types" else [RECORD]))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "published")))
+    Handler.requests = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("SPERT_DATASETS_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr("datasets.config.DOWNLOADED_DATASETS_PATH", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_files_are_downloaded_once(server, tmp_path):
+    corpus = load_corpus("conll04")
+    assert corpus.num_rows == {"train": 1, "validation": 1, "test": 1}
+    assert list(types_of(corpus).entities) == ["Loc"]
+    assert {path for path in Handler.requests if path.endswith(".json")} == {f"/conll04/{name}" for name in FILES.values()}
+    seen = len(Handler.requests)
+    assert load_corpus("conll04").num_rows == corpus.num_rows
+    assert len(Handler.requests) - seen <= len(FILES), "at most a check for changes each"
+    assert any((tmp_path / "cache").rglob("*"))
+
+
+def test_a_missing_file_says_what_to_put_where(server, tmp_path):
+    (tmp_path / "published" / "conll04" / FILES["test"]).unlink()
+    with pytest.raises(ConnectionError, match=r"conll04_test.json.* Put these files into a folder and name it .data_dir"):
+        load_corpus("conll04")
+
+
+def test_no_server(server):
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(ConnectionError, match="SPERT_DATASETS_URL"):
+        load_corpus("conll04")
