@@ -1,22 +1,48 @@
 """Whether the launcher started what it was asked for."""
 
 import os
+from pathlib import Path
+
+import psutil
+from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+from accelerate.commands.launch import launch_command_parser
 
 
 def check_number_of_processes(running: int) -> None:
-    """Refuse to train on fewer processes than the launcher's environment announces.
+    """Refuse to train on another number of processes than `accelerate launch` was asked for.
 
-    `accelerate launch --cpu --num_processes 2` starts a single process and says nothing.
+    `accelerate launch --cpu --num_processes 2` starts a single process and says nothing; so does a configuration file
+    that asks for several CPU processes.
 
     Args:
         running: the processes that found each other.
 
     Raises:
-        RuntimeError: the launcher announced another number; the message says how to start several on CPUs.
+        RuntimeError: the launcher was asked for another number; the message says how to start several on CPUs.
     """
-    announced = os.environ.get("ACCELERATE_NUM_PROCESSES") or os.environ.get("WORLD_SIZE")
-    if announced is not None and int(announced) != running:
+    asked = processes_asked_for(psutil.Process().parent())
+    if asked is not None and asked != running:
         raise RuntimeError(
-            f"Expected {announced} processes, as the launcher announced, but {running} run. On CPUs start them with "
-            f"ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {announced} train_accelerate.py …"
+            f"Expected {asked} processes, as accelerate launch was asked for, but {running} run(s). On CPUs start them "
+            f"with: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {asked} train_accelerate.py …"
         )
+
+
+def processes_asked_for(launcher: psutil.Process | None) -> int | None:
+    """How many processes `accelerate launch` was asked for, by flag or configuration file; `None` if nobody said.
+
+    Args:
+        launcher: this process's parent, which is `accelerate launch` or something else.
+    """
+    try:
+        command = launcher.cmdline() if launcher is not None else []
+    except psutil.Error:
+        return None
+    is_launch = any(Path(word).name == "accelerate" or "accelerate.commands" in word for word in command[:4])
+    if not is_launch or "launch" not in command:
+        return None
+    arguments, _ = launch_command_parser().parse_known_args(command[command.index("launch") + 1 :])
+    if arguments.num_processes is not None:
+        return arguments.num_processes
+    config_file = arguments.config_file or (default_config_file if os.path.isfile(default_config_file) else None)
+    return load_config_from_file(config_file).num_processes if config_file else None
