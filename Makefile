@@ -52,8 +52,8 @@ types: install
 	cd .build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p spert -m train_accelerate
 
 benchmark: install ## Print the tables of docs/performance.md (minutes).
-	$(BIN)/python benchmarks/extraction_speed.py $(BENCHMARK_ARGS)
-	$(BIN)/python benchmarks/extraction_memory.py
+	$(BIN)/python -m benchmarks.extraction_speed $(BENCHMARK_ARGS)
+	$(BIN)/python -m benchmarks.extraction_memory
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .build build dist outputs .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -125,7 +125,12 @@ class SpertDataCollator:
     def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Pad a batch."""
         batch = self.processor.pad_features([dict(item) for item in items], self.pad_to_multiple_of)
-        for name, padding in (("spans", 0), ("span_labels", _LABEL_PADDING), ("pairs", 0), ("pair_labels", _LABEL_PADDING)):
+        for name, padding in (
+            ("spans", 0),
+            ("span_labels", _LABEL_PADDING),
+            ("pairs", 0),
+            ("pair_labels", _LABEL_PADDING),
+        ):
             batch[name] = pad_sequence([item[name] for item in items], batch_first=True, padding_value=padding)
         return batch
 
@@ -154,9 +159,9 @@ class _Gold:
                 )
             if end - start >= WIDTH_EMBEDDING_ROWS:
                 raise ValueError(
-                    f"SpertTrainingDataset: {name}, entity {number}: expected at most {WIDTH_EMBEDDING_ROWS - 1} words, "
-                    f"got the {end - start} words [{start}, {end}). The width table has {WIDTH_EMBEDDING_ROWS} rows; "
-                    f"take the entity out or mark a part of it."
+                    f"SpertTrainingDataset: {name}, entity {number}: expected at most {WIDTH_EMBEDDING_ROWS - 1} "
+                    f"words, got the {end - start} words [{start}, {end}). The width table has "
+                    f"{WIDTH_EMBEDDING_ROWS} rows; take the entity out or mark a part of it."
                 )
             self.spans.append((start, end))
             self.labels.append(1 + _index(config.entity_types, entity["type"], f"{name}, entity {number}"))

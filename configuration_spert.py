@@ -6,7 +6,8 @@ A configuration that cannot work, and a misspelt name, is refused when it is mad
 import dataclasses
 import difflib
 import math
-from typing import Any, ClassVar, Sequence
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
@@ -221,7 +222,8 @@ def _checked_encoder_config(encoder_config: PreTrainedConfig | dict[str, Any] | 
         values = dict(encoder_config)
     else:
         raise ValueError(
-            f"SpertConfig.encoder_config: expected a configuration or a dictionary, got {type(encoder_config).__name__}."
+            f"SpertConfig.encoder_config: expected a configuration or a dictionary, got "
+            f"{type(encoder_config).__name__}."
         )
     if values.get("auto_map"):
         raise ValueError(
@@ -230,9 +232,9 @@ def _checked_encoder_config(encoder_config: PreTrainedConfig | dict[str, Any] | 
             f"{values.get('model_type')!r} is meant to be transformers' own."
         )
     model_type = values.get("model_type")
-    if model_type not in CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise ValueError(
-            f"SpertConfig.encoder_config: expected a model_type that transformers knows (bert, roberta, deberta-v2, …), "
+            f"SpertConfig.encoder_config: expected a model_type that transformers knows (bert, roberta, …), "
             f"got {model_type!r}."
         )
     if isinstance(encoder_config, PreTrainedConfig):

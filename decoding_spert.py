@@ -61,8 +61,10 @@ def decode(outputs: "SpertOutput", relation_threshold: float | None = None) -> l
     threshold = settings.relation_threshold if relation_threshold is None else relation_threshold
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise ValueError(f"decode: expected a relation_threshold from 0 to 1, got {threshold!r}.")
-    assert outputs.spans is not None and outputs.entity_logits is not None
-    assert outputs.candidate_counts is not None and outputs.candidate_logits is not None
+    assert outputs.spans is not None
+    assert outputs.entity_logits is not None
+    assert outputs.candidate_counts is not None
+    assert outputs.candidate_logits is not None
 
     sentence, span = outputs.candidate_entities.unbind(-1)
     entity_spans = outputs.spans[sentence, span]  # (entities, 2)

@@ -174,10 +174,10 @@ class PairClassifier(nn.Module):
 class SpertPreTrainedModel(PreTrainedModel):
     """What transformers needs to know to initialise, load, save and place a SpERT model."""
 
+    config: SpertConfig
     config_class = SpertConfig
     base_model_prefix = "spert"
     main_input_name = "input_ids"
-    input_modalities = ("text",)
     supports_gradient_checkpointing = True
     accepts_loss_kwargs = False  # the loss is a mean over spans and pairs, not over a trainer's item count
     _supports_sdpa = True
@@ -321,7 +321,7 @@ class SpertModel(SpertPreTrainedModel):
     ) -> tuple[Tensor, Tensor]:
         """*Shape:* `(batch, spans, 2)`, word ranges, and `(batch, spans, 1 + entity types)`."""
         max_width = self.config.max_span_width
-        batch_size, num_words = word_pieces.shape[:2]
+        _batch_size, num_words = word_pieces.shape[:2]
         spans = candidate_spans(num_words, max_width, word_pieces.device)
         sentence_words = (span_widths(word_pieces) > 0).sum(dim=1)
         inside = spans[:, 1] <= sentence_words.unsqueeze(1)
@@ -341,7 +341,7 @@ class SpertModel(SpertPreTrainedModel):
         pooled: Tensor,
         pairs: Tensor,
     ) -> Tensor:
-        """*Shape:* `pooled` `(batch, spans, hidden)`, `pairs` `(batch, pairs, 2)` to `(batch, pairs, relation types)`."""
+        """*Shape:* `pairs` `(batch, pairs, 2)`, `pooled` `(batch, spans, hidden)` to `(batch, pairs, types)`."""
         assert self.pair_classifier is not None
         head, tail = pairs.unbind(-1)
         widths = self.width_embeddings(span_widths(spans))
@@ -445,7 +445,7 @@ def _drops(dropout: nn.Dropout) -> bool:
 
 
 def _as_dictionary(encoder_config: PreTrainedConfig) -> dict[str, Any]:
-    """An encoder's configuration without where it came from, and without code of its own for a type of transformers'."""
+    """An encoder's configuration without where it came from, and for a type of transformers' without other code."""
     values = encoder_config.to_dict()
     values.pop("_name_or_path", None)
     if type(encoder_config) in MODEL_MAPPING:
@@ -463,8 +463,10 @@ def _without_pooler_of(encoder_config: PreTrainedConfig) -> dict[str, bool]:
         raise ValueError(
             f"SpertModel: expected an encoder whose code transformers ships, got {type(encoder_config).__name__}."
         )
-    encoder_class = MODEL_MAPPING[type(encoder_config)]
-    if "add_pooling_layer" in inspect.signature(encoder_class.__init__).parameters:
+    encoder_class: Any = MODEL_MAPPING[type(encoder_config)]
+    if isinstance(encoder_class, tuple):  # a type with several models: the first is the plain one
+        encoder_class = encoder_class[0]
+    if "add_pooling_layer" in inspect.signature(encoder_class).parameters:
         return {"add_pooling_layer": False}
     return {}
 

@@ -27,10 +27,11 @@ class SpertPipeline(Pipeline):
     configuration's. The dictionaries are those of `SpertProcessor.post_process_entity_relation_extraction`.
     """
 
-    _load_processor = True
-    _load_tokenizer = False
-    _load_image_processor = False
-    _load_feature_extractor = False
+    processor: Any
+    _load_processor: Any = True
+    _load_tokenizer: Any = False
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         """One result for one text, a list for a list, a generator for a generator or a dataset."""
@@ -42,9 +43,7 @@ class SpertPipeline(Pipeline):
             if kwargs.get("is_split_into_words") and all(isinstance(word, str) for word in inputs):
                 (result,) = super().__call__([inputs], **kwargs)
                 return result
-        elif isinstance(inputs, Iterable) and not isinstance(
-            inputs, (str, Mapping, Dataset, types.GeneratorType)
-        ):
+        elif isinstance(inputs, Iterable) and not isinstance(inputs, (str, Mapping, Dataset, types.GeneratorType)):
             inputs = (one for one in inputs)
         return super().__call__(inputs, **kwargs)
 

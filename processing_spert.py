@@ -1,6 +1,8 @@
 """Words and text to tensors, and a model's output back to text: the one place that converts words, pieces and
-characters into each other."""
+characters into each other.
+"""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase, ProcessorMixin
 
-from .configuration_spert import encoder_max_pieces
+from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import decode
 from .words_spert import split_words
 
@@ -85,6 +87,19 @@ class SpertProcessor(ProcessorMixin):
         self._cls_from_start, self._cls_position = _classifier_position(tokenizer)
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "SpertProcessor":
+        """Load a saved processor, as [`AutoProcessor`] does.
+
+        The tokenizer's loader reads the model's configuration: it gets it from here, or it would ask whether to run
+        the folder's own code for it.
+        """
+        if "config" not in kwargs:
+            hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
+            with contextlib.suppress(OSError, ValueError):  # a processor may have been saved without a model
+                kwargs["config"] = SpertConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
         """The processor for a pre-trained encoder, on the Hub or in a folder.
 
@@ -93,7 +108,7 @@ class SpertProcessor(ProcessorMixin):
             kwargs: what its download and loading take: `revision`, `token`, `cache_dir`, `do_lower_case`, …
         """
         kwargs["trust_remote_code"] = False
-        hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
+        hub_kwargs = {name: kwargs[name] for name in (*_HUB_KWARGS, "trust_remote_code") if name in kwargs}
         encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs)
         if _lacks_prefix_space(tokenizer):
@@ -171,9 +186,7 @@ class SpertProcessor(ProcessorMixin):
         """The tensors of a batch, of dictionaries that hold `input_ids`, `word_pieces` and `cls_piece`."""
         pad_piece = self.tokenizer.pad_token_id
         input_ids = [torch.tensor(feature["input_ids"], dtype=torch.long) for feature in features]
-        word_pieces = [
-            torch.tensor(feature["word_pieces"], dtype=torch.long).reshape(-1, 2) for feature in features
-        ]
+        word_pieces = [torch.tensor(feature["word_pieces"], dtype=torch.long).reshape(-1, 2) for feature in features]
         if pad_to_multiple_of:
             longest = max(len(ids) for ids in input_ids)
             width = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
@@ -284,7 +297,7 @@ class SpertProcessor(ProcessorMixin):
         return ids, word_ids
 
 
-_HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
+_HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
 def _encodings(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> list[Any]:
@@ -296,7 +309,7 @@ def _encodings(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -
 
 def _lacks_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a byte-level tokenizer takes the first letters of a split word for the inside of a word."""
-    ids = [list(encoding.word_ids) for encoding in _encodings(tokenizer, [["a", "a"]])][0]
+    ids = next(list(encoding.word_ids) for encoding in _encodings(tokenizer, [["a", "a"]]))
     pieces = tokenizer.convert_ids_to_tokens(
         [piece for piece, word in zip(_encodings(tokenizer, [["a", "a"]])[0].ids, ids) if word == 1]
     )

@@ -32,7 +32,7 @@ def span_widths(spans: Tensor) -> Tensor:
 
 
 def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
-    """Whether two spans share a position; an empty span shares none. *Shape:* two broadcastable `(..., 2)` to `(...)`."""
+    """Whether two spans share a position; an empty span shares none. *Shape:* two `(..., 2)` to `(...)`."""
     shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])
     return shared > 0
 
@@ -135,7 +135,7 @@ class RangePooler:
 
 
 def _maximum_table(hidden: Tensor) -> Tensor:
-    """*Shape:* `(batch, pieces, hidden)` to `(levels, batch, pieces, hidden)`; ranges past the end are cut off there."""
+    """*Shape:* `(batch, pieces, hidden)` to `(levels, batch, pieces, hidden)`; no range goes past the end."""
     num_pieces = hidden.shape[1]
     num_levels = max(num_pieces, 1).bit_length()
     if not (torch.is_grad_enabled() and hidden.requires_grad):

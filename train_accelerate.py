@@ -14,10 +14,10 @@ from contextlib import nullcontext
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
+from datasets import DatasetDict
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from datasets import DatasetDict
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.corpora import load_corpus, load_files, types_of
 from spert.evaluation.evaluator import evaluate_model
@@ -121,10 +121,10 @@ def main() -> None:
         dev_scores.append(row)
         if accelerator.is_main_process:
             write_json(f"{arguments.output_dir}/{DEV_SCORES}", dev_scores)
-            shown = {"loss": f"{entity_loss:.3f}+{relation_loss:.3f}"}
+            shown = {"epoch": f"{epoch + 1}", "loss": f"{entity_loss:.3f}+{relation_loss:.3f}"}
             if "validation" in corpus:
                 shown |= {"dev ner": f"{row['ner_micro_f1']:.3f}", "dev rel": f"{row[PRIMARY_SCORE]:.3f}"}
-            bar.set_postfix(epoch=epoch + 1, **shown)
+            bar.set_postfix(shown)
     bar.close()
 
     # The last epoch's model is the result.

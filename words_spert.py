@@ -42,7 +42,7 @@ def _word_pattern() -> re.Pattern[str]:
         rf"|{letter}+(?:(?!{clitic})[-‐‑'’]{letter}+)*"  # words, with inner hyphens and apostrophes
         rf"|[{_CJK}]{joined}"
         r"|(?P<sign>[.\-–—_=*'`!?])(?P=sign)+"  # ..., --, ''
-        rf"|[^\s{marks}{hidden}]{joined}(?:(?<=\u200d)[^\s\w{marks}{hidden}]{joined})*"  # a sign or an emoji with its modifiers
+        rf"|[^\s{marks}{hidden}]{joined}(?:(?<=\u200d)[^\s\w{marks}{hidden}]{joined})*"  # a sign, an emoji
         rf"|[{marks}]+"
     )
 

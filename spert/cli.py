@@ -32,7 +32,9 @@ def convert(
 
     model, processor = convert_checkpoint(checkpoint, read_types(types), lowercase=lowercase)
     save_model(output, model, processor)
-    typer.echo(f"{output}: {len(model.config.entity_types)} entity and {len(model.config.relation_types)} relation types.")
+    typer.echo(
+        f"{output}: {len(model.config.entity_types)} entity and {len(model.config.relation_types)} relation types."
+    )
 
 
 @app.command()

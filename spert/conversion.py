@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import BertTokenizerFast
+from transformers import BertTokenizer
 
 from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig, encoder_max_pieces
 from .corpora.types import CorpusTypes
@@ -59,7 +59,7 @@ def convert_checkpoint(
     )
     model = SpertModel(config)
     _load_renamed(model, weights, str(checkpoint))
-    tokenizer = BertTokenizerFast(vocab=str(_existing(folder, "vocab.txt")), do_lower_case=lowercase)
+    tokenizer = BertTokenizer(vocab=str(_existing(folder, "vocab.txt")), do_lower_case=lowercase)
     processor = SpertProcessor(tokenizer, max_pieces=encoder_max_pieces(config.encoder_config))
     return model.eval(), processor
 

@@ -42,7 +42,8 @@ def predict(
         with torch.inference_mode(), tqdm(total=len(encoded), unit="sentence", disable=not progress) as bar:
             for first in range(0, len(order), batch_size):
                 indices = order[first : first + batch_size]
-                batch = processor.pad([encoded[index] for index in indices]).to(model.device)
+                batch = processor.pad([encoded[index] for index in indices])
+                batch.to(model.device)
                 found = processor.post_process_entity_relation_extraction(model(**batch), batch, relation_threshold)
                 for index, result in zip(indices, found):
                     results[index] = result

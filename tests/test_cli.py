@@ -120,9 +120,7 @@ def test_evaluate_and_score_agree(run, saved_model, records, tmp_path):
     run("score", *arguments, "--output", tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text()) == metrics
     run("score", *arguments, "--without-overlapping", "--output", tmp_path / "filtered.json")
-    filtered = compute_scores(
-        tiny.RECORDS, predictions, symmetric_relations=["married_to"], without_overlapping=True
-    )
+    filtered = compute_scores(tiny.RECORDS, predictions, symmetric_relations=["married_to"], without_overlapping=True)
     assert json.loads((tmp_path / "filtered.json").read_text()) == filtered != metrics
 
 
@@ -169,7 +167,15 @@ def test_evaluate_on_real_data(run, data_dir, tmp_path):
     )
     save_model(tmp_path, model, tiny.processor("deberta-v2"))
     printed = run(
-        "evaluate", "--model", tmp_path, "--dataset", "conll04", "--data-dir", data_dir / "conll04", "--split", "validation"
+        "evaluate",
+        "--model",
+        tmp_path,
+        "--dataset",
+        "conll04",
+        "--data-dir",
+        data_dir / "conll04",
+        "--split",
+        "validation",
     )
     assert "231 sentences" in printed
 

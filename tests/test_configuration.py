@@ -75,7 +75,7 @@ def test_encoder_never_brings_code():
 
 
 def test_encoder_folder_is_no_spert_folder(tiny_bert_folder):
-    with pytest.raises(ValueError, match="use SpertModel.from_encoder"):
+    with pytest.raises(ValueError, match=r"use SpertModel\.from_encoder"):
         SpertConfig.from_pretrained(tiny_bert_folder)
 
 

@@ -49,7 +49,7 @@ def test_a_missing_weight_is_named(checkpoint, types):
     with pytest.raises(ValueError, match=r"unknown: none, missing: \['rel_classifier.bias'\]"):
         convert_checkpoint(checkpoint, types)
     edit(checkpoint, lambda weights: weights.pop("size_embeddings.weight"))
-    with pytest.raises(ValueError, match="a width table size_embeddings.weight of 100 rows, got None"):
+    with pytest.raises(ValueError, match=r"a width table size_embeddings\.weight of 100 rows, got None"):
         convert_checkpoint(checkpoint, types)
 
 
@@ -72,7 +72,7 @@ def test_a_pickle_cannot_run_code(checkpoint, types, tmp_path):
             return (tmp_path.joinpath("ran").touch, ())
 
     torch.save({"bert.x": Evil()}, checkpoint / "pytorch_model.bin")
-    with pytest.raises(Exception, match="(?i)weights.?only"):
+    with pytest.raises(Exception, match=r"(?i)weights.?only"):
         convert_checkpoint(checkpoint, types)
     assert not (tmp_path / "ran").exists()
 

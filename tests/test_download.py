@@ -47,7 +47,9 @@ def test_files_are_downloaded_once(server, tmp_path):
     corpus = load_corpus("conll04")
     assert corpus.num_rows == {"train": 1, "validation": 1, "test": 1}
     assert list(types_of(corpus).entities) == ["Loc"]
-    assert {path for path in Handler.requests if path.endswith(".json")} == {f"/conll04/{name}" for name in FILES.values()}
+    assert {path for path in Handler.requests if path.endswith(".json")} == {
+        f"/conll04/{name}" for name in FILES.values()
+    }
     seen = len(Handler.requests)
     assert load_corpus("conll04").num_rows == corpus.num_rows
     assert len(Handler.requests) - seen <= len(FILES), "at most a check for changes each"
@@ -56,7 +58,9 @@ def test_files_are_downloaded_once(server, tmp_path):
 
 def test_a_missing_file_says_what_to_put_where(server, tmp_path):
     (tmp_path / "published" / "conll04" / FILES["test"]).unlink()
-    with pytest.raises(ConnectionError, match=r"conll04_test.json.* Put these files into a folder and name it .data_dir"):
+    with pytest.raises(
+        ConnectionError, match=r"conll04_test.json.* Put these files into a folder and name it .data_dir"
+    ):
         load_corpus("conll04")
 
 

@@ -32,9 +32,9 @@ def run(command, cwd, **environment):
 def test_in_this_process():
     import spert.modeling_spert
     from spert import SpertModel
-    from spert.training.output import SpertModel as of_workbench
+    from spert.training.output import SpertModel as WorkbenchModel
 
-    assert spert.modeling_spert.SpertModel is SpertModel is of_workbench
+    assert spert.modeling_spert.SpertModel is SpertModel is WorkbenchModel
 
 
 def test_checkout_without_install(root):

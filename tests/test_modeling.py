@@ -162,10 +162,10 @@ def plain_relation_logits(model, hidden, word_pieces, pairs):
             (word_pieces[start, 0], word_pieces[end - 1, 1]) for start, end in (head, tail)
         )
         context = {
-            "localized": lambda a=min(head_end, tail_end), b=max(head_start, tail_start): pool(a, b),
-            "full": lambda: pool(word_pieces[0, 0], word_pieces[-1, 1]),
-            "cls": lambda: hidden[0],
-        }[model.config.relation_context]()
+            "localized": pool(min(head_end, tail_end), max(head_start, tail_start)),
+            "full": pool(word_pieces[0, 0], word_pieces[-1, 1]),
+            "cls": hidden[0],
+        }[model.config.relation_context]
         widths = [model.width_embeddings.weight[end - start] for start, end in (head, tail)]
         rows.append(torch.cat((context, pool(head_start, head_end), pool(tail_start, tail_end), *widths)))
     return model.pair_classifier.linear(torch.stack(rows))

@@ -178,6 +178,18 @@ def test_saves_and_loads_with_auto_processor(tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path).tokenize("Oslo") == ["oslo"]
 
 
+def test_loads_without_asking_to_run_code(saved_model, monkeypatch, capfd, caplog):
+    def asked(*args, **kwargs):
+        raise AssertionError("asked whether to run code")
+
+    monkeypatch.setattr("builtins.input", asked)
+    monkeypatch.setattr("transformers.dynamic_module_utils.resolve_trust_remote_code", asked)
+    assert SpertProcessor.from_pretrained(saved_model).max_pieces == 128
+    printed = capfd.readouterr()
+    assert "custom code" not in printed.out + printed.err
+    assert "instantiate a model of type" not in printed.err + caplog.text
+
+
 def test_a_batch_survives_workers_and_devices():
     batch = tiny.processor("bert")(["Ada Park", "Oslo"])
     copied = pickle.loads(pickle.dumps(batch))

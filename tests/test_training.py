@@ -282,7 +282,12 @@ class TestBatches:
                 assert len(list(sampler)) == len(sampler) == sampler.steps_per_epoch * accumulation_steps
                 batches.append(list(sampler))
             steps = [
-                [i for micro in range(accumulation_steps) for own in batches for i in own[s * accumulation_steps + micro]]
+                [
+                    i
+                    for micro in range(accumulation_steps)
+                    for own in batches
+                    for i in own[s * accumulation_steps + micro]
+                ]
                 for s in range(samplers[0].steps_per_epoch)
             ]
             seen = [index for step in steps for index in step]

@@ -26,7 +26,8 @@ def corpus_files(corpus: str, files: dict[str, str], data_dir: str | None) -> di
         missing = [path.name for path in paths.values() if not path.is_file()]
         if missing:
             raise FileNotFoundError(
-                f"{corpus}: expected the files {', '.join(files.values())} in {data_dir}, missing: {', '.join(missing)}."
+                f"{corpus}: expected the files {', '.join(files.values())} in {data_dir}, "
+                f"missing: {', '.join(missing)}."
             )
         return {part: str(path) for part, path in paths.items()}
     server = os.environ.get("SPERT_DATASETS_URL", PUBLISHED_AT).rstrip("/")

@@ -1,6 +1,7 @@
 """A user's own annotations in SpERT JSON: a folder of splits, or one file."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -23,7 +24,9 @@ def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | 
     if place.is_dir():
         files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
         if not files:
-            raise FileNotFoundError(f"{path}: expected at least one of train.json, validation.json and test.json in it.")
+            raise FileNotFoundError(
+                f"{path}: expected at least one of train.json, validation.json and test.json in it."
+            )
         if types_file is None and (place / "types.json").is_file():
             types_file = place / "types.json"
     else:
@@ -32,7 +35,7 @@ def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | 
 
 
 def load_files(
-    files: dict[str, str | os.PathLike[str]] | dict[str, Path], types_file: str | os.PathLike[str] | None = None
+    files: Mapping[str, str | os.PathLike[str]], types_file: str | os.PathLike[str] | None = None
 ) -> DatasetDict:
     """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None

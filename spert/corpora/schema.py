@@ -65,7 +65,7 @@ def _checked_entity(entity: Any, num_tokens: int, where: str, types: CorpusTypes
             f"{where}: expected a half-open range of words with 0 <= start < end <= {num_tokens}, the number of "
             f"tokens, got start {start}, end {end}."
         )
-    return {"type": _type_name(entity, where, types and list(types.entities)), "start": start, "end": end}
+    return {"type": _type_name(entity, where, list(types.entities) if types else None), "start": start, "end": end}
 
 
 def _checked_relation(relation: Any, num_entities: int, where: str, types: CorpusTypes | None) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _checked_relation(relation: Any, num_entities: int, where: str, types: Corpu
             )
     if head == tail:
         raise ValueError(f"{where}: expected a relation between two entities, got entity {head} as head and tail.")
-    return {"type": _type_name(relation, where, types and list(types.relations)), "head": head, "tail": tail}
+    return {"type": _type_name(relation, where, list(types.relations) if types else None), "head": head, "tail": tail}
 
 
 def _field(record: Mapping[str, Any], name: str, where: str) -> Any:

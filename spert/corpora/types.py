@@ -45,7 +45,7 @@ class CorpusTypes:
             },
         }
 
-    def config_fields(self) -> dict[str, list[str]]:
+    def config_fields(self) -> dict[str, Any]:
         """The fields of `SpertConfig` that a corpus decides."""
         return {
             "entity_types": list(self.entities),
@@ -79,7 +79,7 @@ def types_from_json(content: Any, file: str) -> CorpusTypes:
         for name, values in listed.items():
             if not isinstance(values, dict):
                 raise ValueError(f"{file}, {kind}, {name!r}: expected an object, got {values!r}.")
-            texts = {key: values.get(key, name) for key in ("short", "verbose")}
+            texts: dict[str, Any] = {key: values.get(key, name) for key in ("short", "verbose")}
             for key, text in texts.items():
                 if not isinstance(text, str):
                     raise ValueError(f"{file}, {kind}, {name!r}, {key}: expected a string, got {text!r}.")

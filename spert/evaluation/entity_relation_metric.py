@@ -22,8 +22,9 @@ scores (entity types as well): micro, macro and per type, between 0 and 1. The p
 
 _INPUTS = """
 Args:
-    predictions: one record a sentence, {"entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]};
-        spans are half-open ranges of words, head and tail index the record's entities.
+    predictions: one record a sentence,
+        {"entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}; spans are half-open
+        ranges of words, head and tail index the record's entities.
     references: the same, in the same order.
     symmetric_relations: names of the relation types whose direction has no meaning.
     without_overlapping: leave out overlapping entities, and relations between overlapping entities, on each side.

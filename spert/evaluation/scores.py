@@ -114,11 +114,7 @@ def _entities(record: Record, without_overlapping: bool) -> set[tuple[str, Hasha
     entities = {(entity["type"], (entity["start"], entity["end"])) for entity in record["entities"]}
     if not without_overlapping:
         return set(entities)
-    return {
-        one
-        for one in entities
-        if not any(one != other and _overlap(one[1], other[1]) for other in entities)
-    }
+    return {one for one in entities if not any(one != other and _overlap(one[1], other[1]) for other in entities)}
 
 
 def _relations(

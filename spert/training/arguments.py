@@ -125,7 +125,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = HfArgumentParser(TrainingArguments, description="Train a SpERT model with accelerate.")
+    # The library annotates a type that mypy takes for an instance.
+    parser = HfArgumentParser(TrainingArguments, description="Train a SpERT model with accelerate.")  # type: ignore[arg-type]
     parser.usage = "accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]"
     if argv and not argv[0].startswith("-"):
         recipe = argv.pop(0)

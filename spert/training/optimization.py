@@ -10,7 +10,7 @@ from .arguments import TrainingArguments
 
 
 def make_optimizer(model: nn.Module, arguments: TrainingArguments) -> AdamW:
-    """torch's AdamW; weight decay on matrices only, so not on biases and layer norms."""
+    """Torch's AdamW; weight decay on matrices only, so not on biases and layer norms."""
     matrices = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim <= 1]
     groups = [

@@ -1,0 +1,1 @@
+"""Measurements: each script prints a table with ratios from one run."""
