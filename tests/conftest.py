@@ -47,7 +47,9 @@ def tiny_bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import tiny
 
     folder = tmp_path_factory.mktemp("encoder") / "tiny-bert"
-    AutoModel.from_config(tiny.config("bert").encoder_config).save_pretrained(folder)
+    config = tiny.config("bert").encoder_config
+    config.max_position_embeddings = 512  # enough for every sentence of the shipped corpus
+    AutoModel.from_config(config).save_pretrained(folder)
     tiny.tokenizer("bert").save_pretrained(folder)
     return folder
 

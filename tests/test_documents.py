@@ -1,0 +1,163 @@
+"""What the documents say is so: links, trees, code, commands."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spert.cli import app
+from spert.training.arguments import parse_arguments
+from tests import tiny
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part == "outputs" for part in path.relative_to(ROOT).parts)
+)
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), flags=re.DOTALL)
+
+
+def commands(document: str) -> list[list[str]]:
+    """The words of each shell command in a document."""
+    lines = "\n".join(blocks(document, "bash")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_the_tree_in_the_architecture_is_the_tree():
+    (tree,) = [block for block in blocks("docs/architecture.md", "") if "ships" in block]
+    shown = {line.split()[0] for line in tree.splitlines() if not line.startswith(" ")}
+    assert {name for name in shown if name.endswith(".py")} == {
+        path.name for path in ROOT.glob("*.py") if path.name != "hatch_build.py"
+    }
+    inside = {line.split()[0] for line in tree.splitlines() if line.startswith("  ") and line.strip()}
+    for name in inside:
+        assert (ROOT / "spert" / name).exists(), name
+    actual = {path.name for path in (ROOT / "spert").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert actual == {name for name in inside if name.endswith(".py")}
+    ships = {line.split()[0] for line in tree.splitlines() if line.endswith("ships")}
+    assert ships == {path.name for path in ROOT.glob("*_spert.py")}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md"])
+def test_python_examples_run(document, saved_model, tiny_bert_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    names = {"encoder": str(tiny_bert_folder)}
+    for code in blocks(document, "python"):
+        exec(code.replace("outputs/demo", str(saved_model)), names)
+    if document == "README.md":
+        (shown,) = (json.loads(block) for block in blocks(document, "json") if '"words"' in block)
+        result = names["result"]
+        assert {name: result[name] for name in ("text", "words")} == {name: shown[name] for name in ("text", "words")}
+        assert list(shown) == list(result)
+        for entity in shown["entities"]:
+            assert shown["text"][entity["start"] : entity["end"]] == entity["text"]
+            first, last = shown["words"][entity["word_start"]], shown["words"][entity["word_end"] - 1]
+            assert [first[0], last[1]] == [entity["start"], entity["end"]]
+
+
+def test_the_annotation_example_is_read(tmp_path):
+    from spert.corpora import load_corpus
+
+    (shown,) = (block for block in blocks("README.md", "json") if '"tokens"' in block)
+    (tmp_path / "train.json").write_text(shown)
+    assert load_corpus(tmp_path / "train.json").num_rows == {"train": 1}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "CONTRIBUTING.md"])
+def test_make_targets_exist(document):
+    for words in commands(document):
+        if words[0] == "make":
+            done = subprocess.run(["make", "-n", words[1]], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md"])
+def test_spert_commands_take_the_flags_that_are_shown(document):
+    shown = [words for words in commands(document) if words[0] == "spert"]
+    assert shown
+    for words in shown:
+        help_text = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+        flags = {flag.strip("[]") for flag in words if flag.strip("[]").startswith("--")}
+        assert flags
+        for flag in flags:
+            assert re.search(rf"{flag}\b", help_text), (words[1], flag)
+
+
+def test_training_commands_run(tiny_bert_folder, tmp_path, request):
+    """The README's commands, on a few sentences for one step."""
+    shown = [words[3:] for words in commands("README.md") if words[:2] == ["accelerate", "launch"]]
+    assert len(shown) == 2
+    for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(tiny.RECORDS))
+    types = {
+        "entities": {name: {} for name in tiny.ENTITY_TYPES},
+        "relations": {name: {} for name in tiny.RELATION_TYPES},
+    }
+    (tmp_path / "types.json").write_text(json.dumps(types))
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    for number, words in enumerate(shown):
+        flags = [*words, "--model_name_or_path", str(tiny_bert_folder), "--max_train_steps", "1"]
+        flags += ["--output_dir", str(tmp_path / f"out{number}")]
+        if "--data_dir" in flags:  # the real CoNLL04: the shown settings are only read
+            arguments = parse_arguments([str(tmp_path / flags[0]), *flags[1:]])
+            assert arguments.dataset_name == "conll04"
+            continue
+        command = [sys.executable, str(ROOT / "train_accelerate.py"), *flags]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"out{number}" / "metrics.json").exists()
+
+
+def test_the_demo_extracts(saved_model):
+    command = [sys.executable, str(ROOT / "examples" / "extract.py"), str(saved_model), "Ada Park of Oslo"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Ada Park of Oslo\n")
+    assert "-->" in done.stdout
+
+
+def test_the_demos_encoder_is_there():
+    done = subprocess.run([sys.executable, str(ROOT / "examples" / "minilm.py")], capture_output=True, text=True)
+    assert (Path(done.stdout.strip()) / "model.safetensors").is_file()
+
+
+def test_benchmarks_run(saved_model, tmp_path):
+    (tmp_path / "test.json").write_text(json.dumps(tiny.RECORDS))
+    flags = ["--model", str(saved_model), "--dataset", str(tmp_path), "--batch_size", "2", "--rounds", "1"]
+    command = [sys.executable, "-m", "benchmarks.extraction_speed", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "÷ encoder alone" in done.stdout
+    flags = ["--words", "20", "--rounds", "1", "--entities", "5"]
+    command = [sys.executable, "-m", "benchmarks.extraction_memory", "--measure", "model", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) >= 0
+
+
+def test_nothing_names_a_machine_or_is_too_large():
+    """No path of a machine, and no file above a megabyte."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    for path in map(ROOT.joinpath, listed):
+        if path.is_file():
+            assert path.stat().st_size < 1_000_000, path
+            text = path.read_text(errors="ignore")
+            assert "/" + "work/" not in text, path
+            assert "/" + "root/" not in text, path
