@@ -4,13 +4,15 @@ import os
 
 from datasets import DatasetDict
 
+from .ade import load_ade
 from .conll04 import load_conll04
 from .own import load_files, load_own
 from .schema import FEATURES
+from .scierc import load_scierc
 from .spert_json import read_spert_json, write_spert_json
 from .types import CorpusTypes, TypeName, read_types, types_of
 
-CORPORA = {"conll04": load_conll04}
+CORPORA = {"conll04": load_conll04, "scierc": load_scierc, "ade": load_ade}
 """The corpora that are known by name, and what loads each."""
 
 __all__ = [
@@ -31,6 +33,7 @@ def load_corpus(
     name_or_path: str | os.PathLike[str],
     data_dir: str | None = None,
     *,
+    fold: int | None = None,
     types_file: str | os.PathLike[str] | None = None,
 ) -> DatasetDict:
     """A corpus by name, or a user's own.
@@ -39,6 +42,7 @@ def load_corpus(
         name_or_path: a name out of `CORPORA`; or a folder with `train.json`, `validation.json`, `test.json` (any of
             them) and `types.json`; or one SpERT JSON file, which becomes the split `train`.
         data_dir: the folder that holds a named corpus's files. Default: they are downloaded once.
+        fold: one of ADE's ten folds, 0 to 9. Default: all sentences as the split `train`.
         types_file: the types of a user's own corpus. Default: the folder's `types.json`, or those of the data.
 
     Returns:
@@ -51,12 +55,18 @@ def load_corpus(
     if name_or_path in CORPORA:
         if types_file is not None:
             raise ValueError(f"load_corpus: {name_or_path} brings its own types, got types_file={str(types_file)!r}.")
+        if name_or_path == "ade":
+            return load_ade(data_dir, fold)
+        if fold is not None:
+            raise ValueError(f"load_corpus: only ade comes in folds, got fold={fold!r} for {name_or_path}.")
         return CORPORA[str(name_or_path)](data_dir)
     if not os.path.exists(name_or_path):
         raise FileNotFoundError(
             f"load_corpus: expected one of {', '.join(CORPORA)}, or a folder or file of SpERT JSON, got "
             f"{str(name_or_path)!r}, which is neither."
         )
+    if fold is not None:
+        raise ValueError(f"load_corpus: only ade comes in folds, got fold={fold!r} for {str(name_or_path)!r}.")
     if data_dir is not None:
         raise ValueError(f"load_corpus: data_dir goes with a corpus's name, got the path {str(name_or_path)!r}.")
     return load_own(name_or_path, types_file)

@@ -1,0 +1,207 @@
+"""ADE: drugs and their adverse effects in sentences of medical case reports (Gurulingappa et al. 2012).
+
+Two forms: the raw `DRUG-AE.rel`, one relation a line, and the ten folds that the authors of the paper publish in SpERT
+JSON. Entities may overlap.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from .download import PUBLISHED_AT, PublishedFile, download_files
+from .schema import checked_record
+from .spert_json import read_spert_json
+from .splits import dataset_of_records
+from .types import CorpusTypes, read_types, types_from_json
+
+NUM_FOLDS = 10
+RAW = "DRUG-AE.rel"
+_FOLD = "ade_split_{fold}_{part}.json"
+_TYPES = "ade_types.json"
+
+
+def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDict:
+    """All sentences as the split `train` (4272), or train and test of one fold.
+
+    Where the published folds are not at hand, folds are made from the raw file: sentences are put into the order of the
+    SHA-256 of PubMed id and text, and each tenth belongs to a fold's test split. The splits' descriptions
+    (`dataset.info.description`) say which of the two it is.
+
+    Args:
+        data_dir: a folder with `ade_split_{0..9}_{train,test}.json`, or with `DRUG-AE.rel`. Default: the published folds
+            are downloaded.
+        fold: 0 to 9. Default: no folds.
+
+    Raises:
+        FileNotFoundError: the folder holds neither form.
+        ValueError: there is no such fold, or a line is broken; the message names file and line.
+    """
+    if fold is not None and (isinstance(fold, bool) or fold not in range(NUM_FOLDS)):
+        raise ValueError(f"ade: expected a fold from 0 to {NUM_FOLDS - 1}, got {fold!r}.")
+    wanted = {part: _FOLD.format(fold=fold or 0, part=part) for part in ("train", "test")}
+    if data_dir is None:
+        published = {part: PublishedFile(name) for part, name in {**wanted, "types": _TYPES}.items()}
+        files = download_files("ade", published, f"{PUBLISHED_AT}/ade")
+        return _published(files, read_types(files.pop("types")), fold)
+    folder = Path(data_dir)
+    types = read_types(folder / _TYPES) if (folder / _TYPES).is_file() else ade_types()
+    if all((folder / name).is_file() for name in wanted.values()):
+        return _published({part: str(folder / name) for part, name in wanted.items()}, types, fold)
+    if not (folder / RAW).is_file():
+        raise FileNotFoundError(f"ade: expected {RAW}, or {' and '.join(wanted.values())}, in {data_dir}.")
+    records = read_raw(folder / RAW, types)
+    if fold is None:
+        return DatasetDict({"train": dataset_of_records(records, types, f"ADE, all sentences of {RAW}")})
+    rank = {
+        identifier: position
+        for position, (_, identifier) in enumerate(sorted((_digest(record), record["id"]) for record in records))
+    }
+    made = f"ADE, fold {fold} of {NUM_FOLDS} made from {RAW} by the order of SHA-256 (not the published folds)"
+    parts = {
+        "train": [record for record in records if rank[record["id"]] % NUM_FOLDS != fold],
+        "test": [record for record in records if rank[record["id"]] % NUM_FOLDS == fold],
+    }
+    return DatasetDict(
+        {part: dataset_of_records(chosen, types, f"{made}, {part}") for part, chosen in parts.items()}
+    )
+
+
+def ade_types() -> CorpusTypes:
+    """The corpus's types, in the published order."""
+    return types_from_json(
+        {"entities": {"Drug": {}, "Adverse-Effect": {}}, "relations": {"Adverse-Effect": {}}}, "ADE"
+    )
+
+
+def read_raw(path: Path, types: CorpusTypes | None = None) -> list[dict[str, Any]]:
+    """The sentences of `DRUG-AE.rel`, in the order of their first line; `id` is `PUBMED/NUMBER`.
+
+    A line is `PubMed id | sentence | effect | begin | end | drug | begin | end`. Its offsets count from the start of an
+    abstract that is not in the file: a pair of mentions is found in the sentence by text and by the distance between
+    its offsets, and where that fits several places, lines take them in turn.
+
+    Raises:
+        ValueError: a line has other fields, or its mentions are not in its sentence.
+    """
+    sentences: dict[tuple[str, str], list[_Pair]] = {}
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
+            fields = line.rstrip("\n").split("|")
+            where = f"{path}, line {number + 1}"
+            if len(fields) != 8 or not all(fields[index].isdigit() for index in (0, 3, 4, 6, 7)):
+                raise ValueError(f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {line!r}.")
+            pubmed, sentence, effect, effect_start, _, drug, drug_start, _ = fields
+            found = sentences.setdefault((pubmed, sentence), [])
+            distance = int(drug_start) - int(effect_start)
+            pair = next((one for one in _places(sentence, effect, drug, distance) if one not in found), None)
+            if pair is None:
+                raise ValueError(
+                    f"{where}: expected {effect!r} and {drug!r}, {distance} characters apart, in {sentence!r}, and did "
+                    f"not find them, or not often enough."
+                )
+            found.append(pair)
+    records = []
+    numbers: dict[str, int] = {}
+    for (pubmed, sentence), pairs in sentences.items():
+        number = numbers[pubmed] = numbers.get(pubmed, -1) + 1
+        record = _record(sentence, pairs) | {"id": f"{pubmed}/{number}"}
+        records.append(checked_record(record, f"{path}, {record['id']}", len(records), types))
+    return records
+
+
+_Span = tuple[int, int]
+_Pair = tuple[_Span, _Span]
+"""Effect and drug, as ranges of characters."""
+
+
+def _places(sentence: str, effect: str, drug: str, distance: int) -> Iterator[_Pair]:
+    for match in re.finditer(f"(?={re.escape(effect)})", sentence):
+        start = match.start() + distance
+        if start >= 0 and sentence.startswith(drug, start):
+            yield (match.start(), match.start() + len(effect)), (start, start + len(drug))
+
+
+def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
+    """Words, one entity for each distinct span and type, one relation (effect to drug) for each distinct pair."""
+    words = split_into_words(sentence)
+    starts = {start: index for index, (start, _) in enumerate(words)}
+    ends = {end: index + 1 for index, (_, end) in enumerate(words)}
+
+    def word_span(span: _Span) -> _Span:
+        text = sentence[slice(*span)]
+        start = span[0] + len(text) - len(text.lstrip())  # two mentions are written with a space beside them
+        end = span[1] - len(text) + len(text.rstrip())
+        if start not in starts or end not in ends:
+            raise ValueError(f"{sentence!r}: the mention {text!r} cuts through a word.")
+        return starts[start], ends[end]
+
+    spans = sorted(
+        {(*word_span(effect), "Adverse-Effect") for effect, _ in pairs} | {(*word_span(drug), "Drug") for _, drug in pairs}
+    )
+    index = {span: number for number, span in enumerate(spans)}
+    relations = {
+        (index[(*word_span(effect), "Adverse-Effect")], index[(*word_span(drug), "Drug")]) for effect, drug in pairs
+    }
+    return {
+        "tokens": [sentence[start:end] for start, end in words],
+        "entities": [{"type": kind, "start": start, "end": end} for start, end, kind in spans],
+        "relations": [{"type": "Adverse-Effect", "head": head, "tail": tail} for head, tail in sorted(relations)],
+    }
+
+
+def split_into_words(sentence: str) -> list[_Span]:
+    """spaCy's English words, as ranges of characters, with the original's corner cases.
+
+    A final full stop is a word of its own (`amphotericin B.`), and so are the parts of `)-` (`(5-FU)-based`) and the
+    hyphen of `bisabolol-`.
+
+    Raises:
+        ModuleNotFoundError: spaCy is not installed; the message says how to.
+    """
+    words: list[_Span] = []
+    for token in _english()(sentence):
+        if token.is_space:
+            continue
+        start, end = token.idx, token.idx + len(token)
+        cuts = {start, end}
+        for match in re.finditer(r"\)-", token.text):
+            cuts |= {start + match.start(), start + match.start() + 1, start + match.end()}
+        if token.text == "bisabolol-" or (token.text.endswith(".") and end == len(sentence.rstrip())):
+            cuts.add(end - 1)
+        ordered = sorted(cuts)
+        words += list(zip(ordered, ordered[1:]))
+    return words
+
+
+def _english() -> Any:
+    try:
+        import spacy
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'.") from error
+    if "en" not in _LOADED:
+        _LOADED["en"] = spacy.blank("en")
+    return _LOADED["en"]
+
+
+_LOADED: dict[str, Any] = {}
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(f"{record['id'].split('/')[0]}|{' '.join(record['tokens'])}".encode()).hexdigest()
+
+
+def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> DatasetDict:
+    parts = {part: read_spert_json(files[part], types) for part in ("train", "test")}
+    if fold is None:
+        records = parts["train"] + parts["test"]
+        return DatasetDict({"train": dataset_of_records(records, types, "ADE, all sentences of the published folds")})
+    return DatasetDict(
+        {
+            part: dataset_of_records(records, types, f"ADE, published fold {fold} of {NUM_FOLDS}, {part}")
+            for part, records in parts.items()
+        }
+    )

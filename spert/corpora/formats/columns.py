@@ -1,0 +1,83 @@
+"""CoNLL-style columns for entities only: a word and its tag a line, a blank line after each sentence.
+
+BIO and BILOU (also written IOBES) are read, the word in the first column and the tag in the last; BIO is written. A
+line `# id = NAME` before a sentence names it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...files import atomic_writer
+from ..documents import Reading, refuse_words_that_do_not_come_back
+
+_BEGIN, _INSIDE, _LAST, _UNIT = "B", "I", "LE", "US"
+
+
+def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
+    """The records of a file."""
+    rows: list[tuple[str, str, int]] = []
+    name: str | None = None
+    count = 0
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate([*lines, "\n"], start=1):
+            line = line.rstrip("\n")
+            if line.startswith("# id = "):
+                name = line.removeprefix("# id = ")
+            elif line.startswith("-DOCSTART-"):
+                continue
+            elif line.strip():
+                columns = line.split("\t") if "\t" in line else line.split()
+                if len(columns) < 2:
+                    raise ValueError(f"{path}, line {number}: expected a word and its tag, got {line!r}.")
+                rows.append((columns[0], columns[-1], number))
+            elif rows:
+                yield _record(rows, name if name is not None else str(count), path)
+                rows, name, count = [], None, count + 1
+
+
+def _record(rows: list[tuple[str, str, int]], name: str, path: Path) -> dict[str, Any]:
+    entities: list[dict[str, Any]] = []
+    kind_before = None  # the type of the entity that the word before belongs to, where it may go on
+    for index, (_, tag, number) in enumerate(rows):
+        where = f"{path}, line {number}"
+        if tag == "O":
+            kind_before = None
+            continue
+        position, _, kind = tag.partition("-")
+        if not kind or len(position) != 1 or position not in _BEGIN + _INSIDE + _LAST + _UNIT:
+            raise ValueError(f"{where}: expected O or a tag like B-Person (BIO or BILOU), got {tag!r}.")
+        if position in _BEGIN + _UNIT:
+            entities.append({"type": kind, "start": index, "end": index + 1})
+        elif kind_before == kind:
+            entities[-1]["end"] = index + 1
+        else:
+            raise ValueError(f"{where}: expected the entity to begin with B-{kind}, got {tag!r}.")
+        kind_before = kind if position in _BEGIN + _INSIDE else None
+    return {"id": name, "tokens": [word for word, _, _ in rows], "entities": entities, "relations": []}
+
+
+def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records in BIO.
+
+    Raises:
+        ValueError: a record has relations, overlapping entities or no words: columns cannot carry them.
+    """
+    with atomic_writer(path) as file:
+        for record in records:
+            refuse_words_that_do_not_come_back(record, "columns")
+            where = f"columns: record {record['id']!r}"
+            if record["relations"]:
+                raise ValueError(f"{where}: expected entities only, got {len(record['relations'])} relations.")
+            if not record["tokens"]:
+                raise ValueError(f"{where}: expected at least one word, got none.")
+            tags = ["O"] * len(record["tokens"])
+            for entity in sorted(record["entities"], key=lambda entity: entity["start"]):
+                inside = range(entity["start"], entity["end"])
+                if any(tags[index] != "O" for index in inside):
+                    raise ValueError(f"{where}: expected entities that do not overlap, got {entity} besides another.")
+                for index in inside:
+                    tags[index] = ("B-" if index == entity["start"] else "I-") + entity["type"]
+            file.write(f"# id = {record['id']}\n")
+            file.writelines(f"{word}\t{tag}\n" for word, tag in zip(record["tokens"], tags))
+            file.write("\n")

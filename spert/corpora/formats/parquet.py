@@ -1,0 +1,27 @@
+"""Parquet with the columns `tokens`, `entities`, `relations` and `orig_id`, as SpERT corpora stand on the Hub."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ...files import atomic_folder
+from ..documents import Reading
+from ..schema import FEATURES
+
+
+def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
+    """The records of a file."""
+    import pyarrow.parquet
+
+    for number, row in enumerate(pyarrow.parquet.read_table(path).to_pylist()):
+        identifier = row.pop("orig_id", None)
+        yield row | {"id": str(number if identifier is None else identifier)}
+
+
+def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records; their `id` becomes `orig_id`."""
+    rows = Dataset.from_list([dict(record) for record in records], features=FEATURES).rename_column("id", "orig_id")
+    with atomic_folder(path.parent) as staging:
+        rows.to_parquet(str(staging / path.name))

@@ -1,0 +1,139 @@
+"""SciERC: abstracts of computer science papers with six entity and seven relation types (Luan et al. 2018).
+
+The official JSON holds an abstract a line and counts words from the start of the abstract, ends inclusive; here every
+sentence is a record, spans count its own words and are half-open, and bracket escapes (`-LRB-`) are undone. A
+sentence's `id` is `ABSTRACT/POSITION`, so that its neighbours can be found.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from datasets import DatasetDict
+
+from .download import PublishedFile, download_files, existing_files
+from .schema import checked_record
+from .spert_json import read_spert_json
+from .splits import dataset_of_records
+from .types import CorpusTypes, read_types, types_from_json
+
+OFFICIAL = {"train": "train.json", "validation": "dev.json", "test": "test.json"}
+SPERT_JSON = {"train": "scierc_train.json", "validation": "scierc_dev.json", "test": "scierc_test.json"}
+ARCHIVE = "sciERC_processed.tar.gz"
+_ARCHIVE_FOLDER = "processed_data/json/"
+_PUBLISHED_AT = "http://nlp.cs.washington.edu/sciIE/data"
+
+_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
+
+_ENTITIES = ("Task", "Method", "Material", "OtherScientificTerm", "Metric", "Generic")
+_RELATIONS = ("Used-for", "Feature-of", "Hyponym-of", "Evaluate-for", "Part-of", "Compare", "Conjunction")
+_SYMMETRIC = ("Compare", "Conjunction")
+_OFFICIAL_RELATIONS = {name.upper(): name for name in _RELATIONS}  # the official files shout
+
+
+def load_scierc(data_dir: str | None = None) -> DatasetDict:
+    """The splits train (1861 sentences), validation (275) and test (551).
+
+    Args:
+        data_dir: a folder with the official `train.json`, `dev.json` and `test.json`, or with the official
+            `sciERC_processed.tar.gz`, or with `scierc_train.json`, … in SpERT JSON. Default: the archive is downloaded.
+
+    Raises:
+        FileNotFoundError: the folder holds none of these.
+        ValueError: a record is broken; the message names file, record, field and value.
+    """
+    if data_dir is None:
+        archive = download_files("scierc", {"archive": PublishedFile(ARCHIVE)}, _PUBLISHED_AT)["archive"]
+        return _splits(_read_archive(archive), scierc_types())
+    folder = Path(data_dir)
+    types = read_types(folder / "scierc_types.json") if (folder / "scierc_types.json").is_file() else scierc_types()
+    if (folder / SPERT_JSON["train"]).is_file():
+        files = existing_files("scierc", SPERT_JSON, data_dir)
+        return _splits({split: read_spert_json(file, types) for split, file in files.items()}, types)
+    if (folder / OFFICIAL["train"]).is_file():
+        splits = {}
+        for split, file in existing_files("scierc", OFFICIAL, data_dir).items():
+            with open(file, "rb") as lines:
+                splits[split] = list(read_official(lines, file, types))
+        return _splits(splits, types)
+    if (folder / ARCHIVE).is_file():
+        return _splits(_read_archive(str(folder / ARCHIVE)), types)
+    raise FileNotFoundError(
+        f"scierc: expected {', '.join(OFFICIAL.values())}, or {ARCHIVE}, or {', '.join(SPERT_JSON.values())} in "
+        f"{data_dir}, got none of them."
+    )
+
+
+def scierc_types() -> CorpusTypes:
+    """The corpus's types, in the order of its authors."""
+    return types_from_json(
+        {
+            "entities": {name: {} for name in _ENTITIES},
+            "relations": {name: {"symmetric": name in _SYMMETRIC} for name in _RELATIONS},
+        },
+        "SciERC",
+    )
+
+
+def read_official(lines: IO[bytes], file: str, types: CorpusTypes | None = None) -> Iterator[dict[str, Any]]:
+    """The sentences of a file in the official format.
+
+    Raises:
+        ValueError: a line is broken; the message names file, abstract and sentence.
+    """
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            abstract = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number + 1}: expected JSON: {error}.") from error
+        missing = {"doc_key", "sentences", "ner", "relations"} - set(abstract)
+        if missing:
+            raise ValueError(f"{file}, line {number + 1}: expected the fields {sorted(missing)}, got only others.")
+        first = 0  # the sentence's first word, counted from the start of the abstract
+        for position, words in enumerate(abstract["sentences"]):
+            where = f"{abstract['doc_key']}/{position}"
+            record = _sentence(
+                words, abstract["ner"][position], abstract["relations"][position], first, f"{file}, {where}"
+            )
+            yield checked_record(record | {"id": where}, f"{file}, {where}", number, types)
+            first += len(words)
+
+
+def _sentence(words: list[str], ner: list[Any], relations: list[Any], first: int, where: str) -> dict[str, Any]:
+    spans = [(start - first, end - first + 1) for start, end, _ in ner]
+    index = {span: number for number, span in enumerate(spans)}
+    found = []
+    for head_start, head_end, tail_start, tail_end, kind in relations:
+        ends = [(head_start - first, head_end - first + 1), (tail_start - first, tail_end - first + 1)]
+        for span in ends:
+            if span not in index:
+                raise ValueError(f"{where}, field 'relations': expected the words of an entity, got {list(span)}.")
+        kind = _OFFICIAL_RELATIONS.get(kind, kind)
+        found.append({"type": kind, "head": index[ends[0]], "tail": index[ends[1]]})
+    return {
+        "tokens": [_BRACKETS.get(word, word) for word in words],
+        "entities": [
+            {"type": kind, "start": start, "end": end} for (start, end), (_, _, kind) in zip(spans, ner, strict=True)
+        ],
+        "relations": found,
+    }
+
+
+def _read_archive(path: str) -> dict[str, list[dict[str, Any]]]:
+    splits = {}
+    with tarfile.open(path) as archive:
+        for split, name in OFFICIAL.items():
+            member = archive.extractfile(_ARCHIVE_FOLDER + name)
+            assert member is not None
+            splits[split] = list(read_official(member, f"{path}, {name}"))
+    return splits
+
+
+def _splits(splits: dict[str, list[dict[str, Any]]], types: CorpusTypes) -> DatasetDict:
+    return DatasetDict(
+        {split: dataset_of_records(records, types, f"SciERC, {split}") for split, records in splits.items()}
+    )
