@@ -1,4 +1,4 @@
-"""The command `spert`: convert, predict, evaluate, score."""
+"""The command `spert`: convert, predict, evaluate, score, corpus."""
 
 import sys
 from pathlib import Path
@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from .corpora.commands import app as corpus_app
+
 app = typer.Typer(
     help="Span-based joint entity and relation extraction.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(corpus_app, name="corpus")
 
 Model = Annotated[str, typer.Option(help="A trained model: a folder, or a repository on the Hub.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Sentences that pass the encoder together.")]

@@ -144,7 +144,11 @@ class TestOwnFiles:
     @pytest.mark.parametrize(
         ("arguments", "error", "message"),
         [
-            (("no-such",), FileNotFoundError, "one of conll04, scierc, ade, or a folder or file of SpERT JSON, got 'no-such'"),
+            (
+                ("no-such",),
+                FileNotFoundError,
+                "one of conll04, scierc, ade, or a folder or file of SpERT JSON, got 'no-such'",
+            ),
             (("{tmp}",), FileNotFoundError, "at least one of train.json"),
             (("{tmp}", "x"), ValueError, "data_dir goes with a corpus's name"),
         ],

@@ -4,6 +4,7 @@ import json
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,53 @@ def test_no_server(server):
     server.server_close()
     with pytest.raises(ConnectionError, match="SPERT_DATASETS_URL"):
         load_corpus("conll04")
+
+
+def test_a_wrong_checksum_is_refused_and_not_kept(server, tmp_path):
+    import hashlib
+
+    from spert.corpora.download import PublishedFile, download_files
+
+    good = hashlib.sha256((tmp_path / "published" / "conll04" / FILES["test"]).read_bytes()).hexdigest()
+    (path,) = download_files("conll04", {"test": PublishedFile(FILES["test"], good)}, "").values()
+    assert json.loads(Path(path).read_text()) == [RECORD]
+    with pytest.raises(ValueError, match=r"expected the SHA-256 0000, got .* taken out of the cache"):
+        download_files("conll04", {"test": PublishedFile(FILES["test"], "0000")}, "")
+    assert download_files("conll04", {"test": PublishedFile(FILES["test"], good)}, "")
+
+
+def test_a_connection_that_breaks_leaves_nothing_behind(server, tmp_path, monkeypatch):
+    def break_off(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(b'[{"tokens": [')
+        self.wfile.flush()
+        self.connection.close()
+
+    serve = Handler.do_GET
+    monkeypatch.setattr(Handler, "do_GET", break_off)
+    with pytest.raises(ConnectionError, match="could not download"):
+        load_corpus("conll04")
+    monkeypatch.setattr(Handler, "do_GET", serve)
+    assert load_corpus("conll04").num_rows["train"] == 1
+
+
+def test_scierc_and_ade_are_downloaded(server, tmp_path):
+    import tarfile
+
+    from tests.test_named_corpora import TestScierc
+
+    for name in ("scierc", "ade"):
+        (tmp_path / "published" / name).mkdir()
+    (tmp_path / "abstract.json").write_text(json.dumps(TestScierc.ABSTRACT))
+    with tarfile.open(tmp_path / "published" / "scierc" / "sciERC_processed.tar.gz", "w:gz") as archive:
+        for name in ("train", "dev", "test"):
+            archive.add(tmp_path / "abstract.json", f"processed_data/json/{name}.json")
+    assert load_corpus("scierc").num_rows == {"train": 2, "validation": 2, "test": 2}
+    drug = {"tokens": ["a"], "entities": [{"type": "Drug", "start": 0, "end": 1}], "relations": []}
+    types = {"entities": {"Drug": {}, "Adverse-Effect": {}}, "relations": {"Adverse-Effect": {}}}
+    (tmp_path / "published" / "ade" / "ade_types.json").write_text(json.dumps(types))
+    for part in ("train", "test"):
+        (tmp_path / "published" / "ade" / f"ade_split_4_{part}.json").write_text(json.dumps([drug]))
+    assert load_corpus("ade", fold=4).num_rows == {"train": 1, "test": 1}

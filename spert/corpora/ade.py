@@ -5,6 +5,7 @@ JSON. Entities may overlap.
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,8 @@ def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDic
     (`dataset.info.description`) say which of the two it is.
 
     Args:
-        data_dir: a folder with `ade_split_{0..9}_{train,test}.json`, or with `DRUG-AE.rel`. Default: the published folds
-            are downloaded.
+        data_dir: a folder with `ade_split_{0..9}_{train,test}.json`, or with `DRUG-AE.rel`. Default: the published
+            folds are downloaded.
         fold: 0 to 9. Default: no folds.
 
     Raises:
@@ -65,16 +66,12 @@ def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDic
         "train": [record for record in records if rank[record["id"]] % NUM_FOLDS != fold],
         "test": [record for record in records if rank[record["id"]] % NUM_FOLDS == fold],
     }
-    return DatasetDict(
-        {part: dataset_of_records(chosen, types, f"{made}, {part}") for part, chosen in parts.items()}
-    )
+    return DatasetDict({part: dataset_of_records(chosen, types, f"{made}, {part}") for part, chosen in parts.items()})
 
 
 def ade_types() -> CorpusTypes:
     """The corpus's types, in the published order."""
-    return types_from_json(
-        {"entities": {"Drug": {}, "Adverse-Effect": {}}, "relations": {"Adverse-Effect": {}}}, "ADE"
-    )
+    return types_from_json({"entities": {"Drug": {}, "Adverse-Effect": {}}, "relations": {"Adverse-Effect": {}}}, "ADE")
 
 
 def read_raw(path: Path, types: CorpusTypes | None = None) -> list[dict[str, Any]]:
@@ -93,7 +90,9 @@ def read_raw(path: Path, types: CorpusTypes | None = None) -> list[dict[str, Any
             fields = line.rstrip("\n").split("|")
             where = f"{path}, line {number + 1}"
             if len(fields) != 8 or not all(fields[index].isdigit() for index in (0, 3, 4, 6, 7)):
-                raise ValueError(f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {line!r}.")
+                raise ValueError(
+                    f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {line!r}."
+                )
             pubmed, sentence, effect, effect_start, _, drug, drug_start, _ = fields
             found = sentences.setdefault((pubmed, sentence), [])
             distance = int(drug_start) - int(effect_start)
@@ -104,7 +103,7 @@ def read_raw(path: Path, types: CorpusTypes | None = None) -> list[dict[str, Any
                     f"not find them, or not often enough."
                 )
             found.append(pair)
-    records = []
+    records: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
     for (pubmed, sentence), pairs in sentences.items():
         number = numbers[pubmed] = numbers.get(pubmed, -1) + 1
@@ -140,7 +139,8 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
         return starts[start], ends[end]
 
     spans = sorted(
-        {(*word_span(effect), "Adverse-Effect") for effect, _ in pairs} | {(*word_span(drug), "Drug") for _, drug in pairs}
+        {(*word_span(effect), "Adverse-Effect") for effect, _ in pairs}
+        | {(*word_span(drug), "Drug") for _, drug in pairs}
     )
     index = {span: number for number, span in enumerate(spans)}
     relations = {
@@ -154,7 +154,7 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
 
 
 def split_into_words(sentence: str) -> list[_Span]:
-    """spaCy's English words, as ranges of characters, with the original's corner cases.
+    """SpaCy's English words, as ranges of characters, with the original's corner cases.
 
     A final full stop is a word of its own (`amphotericin B.`), and so are the parts of `)-` (`(5-FU)-based`) and the
     hyphen of `bisabolol-`.
@@ -173,7 +173,7 @@ def split_into_words(sentence: str) -> list[_Span]:
         if token.text == "bisabolol-" or (token.text.endswith(".") and end == len(sentence.rstrip())):
             cuts.add(end - 1)
         ordered = sorted(cuts)
-        words += list(zip(ordered, ordered[1:]))
+        words += list(itertools.pairwise(ordered))
     return words
 
 
@@ -181,7 +181,9 @@ def _english() -> Any:
     try:
         import spacy
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'.") from error
+        raise ModuleNotFoundError(
+            "ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'."
+        ) from error
     if "en" not in _LOADED:
         _LOADED["en"] = spacy.blank("en")
     return _LOADED["en"]

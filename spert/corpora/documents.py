@@ -1,5 +1,6 @@
 """Annotations by characters, as tools for people write them, and their way to words and back."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
     bounds = [(0, len(words))]
     if reading.split_sentences:
         bounds = _sentences(document.text, words, spans)
-    records = []
+    records: list[dict[str, Any]] = []
     placed: dict[int, tuple[int, int]] = {}  # entity to (sentence, index there)
     for position, (first, last) in enumerate(bounds):
         own = [number for number, (start, _) in enumerate(spans) if first <= start < last]
@@ -84,7 +85,11 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
                 "id": document.id if not reading.split_sentences else f"{document.id}/{position}",
                 "tokens": [document.text[start:end] for start, end in words[first:last]],
                 "entities": [
-                    {"type": document.entities[number][0], "start": spans[number][0] - first, "end": spans[number][1] - first}
+                    {
+                        "type": document.entities[number][0],
+                        "start": spans[number][0] - first,
+                        "end": spans[number][1] - first,
+                    }
                     for number in own
                 ],
                 "relations": [],
@@ -120,20 +125,20 @@ def document_of(record: Mapping[str, Any]) -> Document:
 
 
 def refuse_words_that_do_not_come_back(record: Mapping[str, Any], target: str) -> None:
-    """*Raises* `ValueError` for a record whose words a format without words cannot carry: empty, or with white space."""
+    """*Raises* `ValueError` for words that a format without words cannot carry: empty, or with white space."""
     for index, token in enumerate(record["tokens"]):
         if not token or token.split() != [token]:
             raise ValueError(
-                f"{target}: record {record['id']!r}, word {index}: expected words without white space, which this format "
-                f"keeps apart by it, got {token!r}."
+                f"{target}: record {record['id']!r}, word {index}: expected words without white space, which this "
+                f"format keeps apart by it, got {token!r}."
             )
 
 
-def _word_span(
-    text: str, words: Sequence[Span], start: int, end: int, kind: str, reading: Reading, where: str
-) -> Span:
+def _word_span(text: str, words: Sequence[Span], start: int, end: int, kind: str, reading: Reading, where: str) -> Span:
     if not 0 <= start < end <= len(text):
-        raise ValueError(f"{where} ({kind}): expected a range of characters within [0, {len(text)}), got [{start}, {end}).")
+        raise ValueError(
+            f"{where} ({kind}): expected a range of characters within [0, {len(text)}), got [{start}, {end})."
+        )
     covered = [index for index, (first, last) in enumerate(words) if first < end and start < last]
     if not covered:
         raise ValueError(f"{where} ({kind}): expected a word in [{start}, {end}), got {text[start:end]!r}.")
@@ -176,4 +181,4 @@ def _sentences(text: str, words: Sequence[Span], spans: Sequence[Span]) -> list[
         if begins and index > 0 and not any(first < index < last for first, last in spans):
             cuts.append(index)
     edges = [0, *cuts, len(words)]
-    return [(first, last) for first, last in zip(edges, edges[1:]) if first < last]
+    return [(first, last) for first, last in itertools.pairwise(edges) if first < last]

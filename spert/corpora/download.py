@@ -38,7 +38,9 @@ def corpus_files(corpus: str, files: Mapping[str, str], data_dir: str | None) ->
     """
     if data_dir is not None:
         return existing_files(corpus, files, data_dir)
-    return download_files(corpus, {part: PublishedFile(name) for part, name in files.items()}, f"{PUBLISHED_AT}/{corpus}")
+    return download_files(
+        corpus, {part: PublishedFile(name) for part, name in files.items()}, f"{PUBLISHED_AT}/{corpus}"
+    )
 
 
 def existing_files(corpus: str, files: Mapping[str, str], data_dir: str) -> dict[str, str]:

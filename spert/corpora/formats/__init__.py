@@ -50,8 +50,8 @@ def format_of(path: Path, name: str | None = None) -> str:
         return name
     if path.suffix not in _ENDINGS:
         raise ValueError(
-            f"{path}: expected one of the endings {', '.join(ending for ending in _ENDINGS if ending)}, or a format named "
-            f"out of {', '.join(FORMATS)}."
+            f"{path}: expected one of the endings {', '.join(ending for ending in _ENDINGS if ending)}, or a format "
+            f"named out of {', '.join(FORMATS)}."
         )
     return _ENDINGS[path.suffix]
 

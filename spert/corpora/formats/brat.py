@@ -1,6 +1,6 @@
 """brat standoff: `NAME.txt` beside `NAME.ann`, a folder of them or one.
 
-`T1<tab>Person 0 8<tab>Ada Park` is an entity, `R1<tab>works_for Arg1:T1 Arg2:T2` a relation, `*<tab>married_to T1 T2` an
+`T1<tab>Person 0 8<tab>Ada Park` is an entity, `R1<tab>works_for Arg1:T1 Arg2:T2` a relation, `*<tab>knows T1 T2` an
 equivalence. Other lines (events, attributes, notes) are counted and left out.
 """
 
@@ -26,9 +26,9 @@ def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
         raise FileNotFoundError(f"{path}: expected NAME.txt beside NAME.ann, got no .txt file.")
     for text in texts:
         annotations = text.with_suffix(".ann")
-        for file in (text, annotations):
-            if not file.is_file():
-                raise FileNotFoundError(f"{file}: expected {text.name} and {annotations.name} beside each other.")
+        for needed in (text, annotations):
+            if not needed.is_file():
+                raise FileNotFoundError(f"{needed}: expected {text.name} and {annotations.name} beside each other.")
         with open(text, encoding="utf-8", newline="") as file:
             content = file.read()  # offsets count every character, also those of line ends
         yield from records_of(_document(annotations, content, reading), reading, str(annotations))
@@ -51,7 +51,8 @@ def _document(annotations: Path, text: str, reading: Reading) -> Document:
             name, kind, start, end, covered = match.groups()
             if " ".join(text[int(start) : int(end)].split()) != " ".join(covered.split()):
                 raise ValueError(
-                    f"{where}: expected {covered!r}, but the text at [{start}, {end}) is {text[int(start) : int(end)]!r}."
+                    f"{where}: expected {covered!r}, but the text at [{start}, {end}) is "
+                    f"{text[int(start) : int(end)]!r}."
                 )
             index[name] = len(entities)
             entities.append((kind, int(start), int(end)))

@@ -31,7 +31,8 @@ def _document(task: Mapping[str, Any], reading: Reading, where: str, number: int
     if len(sources) > 1:
         raise ValueError(f"{where}: expected one annotation, got {len(sources)}: decide which of them holds.")
     index: dict[str, int] = {}
-    entities, relations = [], []
+    entities: list[tuple[str, int, int]] = []
+    relations: list[tuple[str, int, int]] = []
     results = sources[0]["result"] if sources else []
     for result in results:
         if result["type"] == "labels":
@@ -54,7 +55,7 @@ def _document(task: Mapping[str, Any], reading: Reading, where: str, number: int
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write records as tasks with pre-annotations; `from_name` is `label` and `to_name` is `text`, Label Studio's own."""
+    """Write records as tasks with pre-annotations; `from_name` is `label`, `to_name` is `text`."""
     tasks = []
     for record in records:
         refuse_words_that_do_not_come_back(record, "Label Studio")
@@ -73,5 +74,7 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
             {"type": "relation", "from_id": f"e{head}", "to_id": f"e{tail}", "direction": "right", "labels": [kind]}
             for kind, head, tail in document.relations
         ]
-        tasks.append({"data": {"id": document.id, "text": document.text}, "predictions": [{"result": regions + arrows}]})
+        tasks.append(
+            {"data": {"id": document.id, "text": document.text}, "predictions": [{"result": regions + arrows}]}
+        )
     write_json(path, tasks)

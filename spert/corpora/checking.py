@@ -1,0 +1,143 @@
+"""What is wrong with annotated data, for a whole corpus and not only its first fault."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..configuration_spert import WIDTH_EMBEDDING_ROWS
+from .schema import checked_record
+from .spert_json import read_list
+from .types import CorpusTypes
+
+
+@dataclass
+class Findings:
+    """What a check found.
+
+    Args:
+        errors: training would fail, or lose gold without a word.
+        warnings: worth knowing; training works.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_files(
+    files: Mapping[str, Path],
+    types: CorpusTypes | None = None,
+    *,
+    max_span_width: int = 10,
+    piece_counts: Any = None,
+    max_pieces: int | None = None,
+) -> Findings:
+    """Check SpERT JSON files, one a split.
+
+    Args:
+        files: split to file.
+        types: refuse other types than these.
+        max_span_width: the widest span that a model would look at.
+        piece_counts: maps a list of word lists to their numbers of pieces, to find sentences longer than `max_pieces`.
+        max_pieces: the longest input of the encoder.
+    """
+    findings = Findings()
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for split, file in files.items():
+        splits[split] = []
+        try:
+            entries = read_list(file)
+        except ValueError as error:
+            findings.errors.append(str(error))
+            continue
+        for number, entry in enumerate(entries):
+            try:
+                record = checked_record(entry, str(file), number, types)
+            except ValueError as error:
+                findings.errors.append(str(error))
+                continue
+            splits[split].append(record | {"where": f"{file}, record {number}"})
+    everything = [record for records in splits.values() for record in records]
+    symmetric = types.symmetric_relations if types else ()
+    for record in everything:
+        _check_record(record, symmetric, findings)
+    _check_duplicates(splits, findings)
+    _check_widths(everything, max_span_width, findings)
+    _check_types(splits, findings)
+    if piece_counts is not None and max_pieces is not None:
+        for record, pieces in zip(everything, piece_counts([record["tokens"] for record in everything])):
+            if pieces > max_pieces:
+                findings.errors.append(f"{record['where']}: {pieces} pieces, the encoder takes at most {max_pieces}.")
+    return findings
+
+
+def _check_record(record: Mapping[str, Any], symmetric: Sequence[str], findings: Findings) -> None:
+    where, entities = record["where"], record["entities"]
+    for number, entity in enumerate(entities):
+        if entity["end"] - entity["start"] >= WIDTH_EMBEDDING_ROWS:
+            findings.errors.append(
+                f"{where}, entity {number}: {entity['end'] - entity['start']} words, a model takes at most "
+                f"{WIDTH_EMBEDDING_ROWS - 1}."
+            )
+    spans: dict[tuple[int, int], set[str]] = {}
+    for entity in entities:
+        spans.setdefault((entity["start"], entity["end"]), set()).add(entity["type"])
+    for (start, end), kinds in spans.items():
+        if len(kinds) > 1:
+            findings.errors.append(
+                f"{where}: the words [{start}, {end}) have the types {sorted(kinds)}; the model gives a span one type."
+            )
+    same = Counter((entity["type"], entity["start"], entity["end"]) for entity in entities)
+    for (kind, start, end), times in same.items():
+        if times > 1:
+            findings.warnings.append(f"{where}: the entity {kind} [{start}, {end}) stands {times} times.")
+    relations = Counter((one["type"], one["head"], one["tail"]) for one in record["relations"])
+    for (kind, head, tail), times in relations.items():
+        if times > 1:
+            findings.warnings.append(f"{where}: the relation {kind} from {head} to {tail} stands {times} times.")
+        if kind in symmetric and head < tail and (kind, tail, head) in relations:
+            findings.warnings.append(
+                f"{where}: the symmetric relation {kind} of {head} and {tail} stands in both directions."
+            )
+
+
+def _check_duplicates(splits: Mapping[str, Sequence[Mapping[str, Any]]], findings: Findings) -> None:
+    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    for split, records in splits.items():
+        for record in records:
+            key = tuple(record["tokens"])
+            if key in seen:
+                other, where = seen[key]
+                place = "in two splits" if other != split else "twice"
+                findings.warnings.append(f"{record['where']}: the sentence stands {place}, also at {where}.")
+            else:
+                seen[key] = (split, record["where"])
+
+
+def _check_widths(records: Sequence[Mapping[str, Any]], max_span_width: int, findings: Findings) -> None:
+    entities = relations = lost_entities = lost_relations = 0
+    for record in records:
+        wide = {
+            index for index, entity in enumerate(record["entities"]) if entity["end"] - entity["start"] > max_span_width
+        }
+        entities += len(record["entities"])
+        relations += len(record["relations"])
+        lost_entities += len(wide)
+        lost_relations += sum(one["head"] in wide or one["tail"] in wide for one in record["relations"])
+    if lost_entities:
+        findings.warnings.append(
+            f"{lost_entities} of {entities} entities ({lost_entities / entities:.2%}) are wider than {max_span_width} "
+            f"words: no model with that max_span_width can find them, nor {lost_relations} of {relations} relations."
+        )
+
+
+def _check_types(splits: Mapping[str, Sequence[Mapping[str, Any]]], findings: Findings) -> None:
+    if len(splits) < 2:
+        return
+    for kind in ("entities", "relations"):
+        used = {split: {one["type"] for record in records for one in record[kind]} for split, records in splits.items()}
+        for name in sorted(set().union(*used.values())):
+            holders = [split for split, names in used.items() if name in names]
+            if len(holders) == 1:
+                findings.warnings.append(f"{kind} of type {name!r} occur in the split {holders[0]} only.")

@@ -1,0 +1,59 @@
+"""Counts of a corpus, as the Markdown tables of its card."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .types import CorpusTypes
+
+
+def overlapping(entities: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether two entities of a sentence share a word."""
+    spans = sorted((entity["start"], entity["end"]) for entity in entities)
+    return any(second[0] < first[1] for first, second in itertools.pairwise(spans))
+
+
+def statistics_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts of one split: sentences, entities, relations, each type, widest entity, longest sentence, overlaps."""
+    counts: Counter[str] = Counter()
+    entities: Counter[str] = Counter()
+    relations: Counter[str] = Counter()
+    widest = longest = 0
+    for record in records:
+        counts["sentences"] += 1
+        counts["without entities"] += not record["entities"]
+        counts["overlapping"] += overlapping(record["entities"])
+        entities.update(entity["type"] for entity in record["entities"])
+        relations.update(relation["type"] for relation in record["relations"])
+        longest = max(longest, len(record["tokens"]))
+        widest = max([widest, *(entity["end"] - entity["start"] for entity in record["entities"])])
+    return {
+        "sentences": counts["sentences"],
+        "entities": entities.total(),
+        "relations": relations.total(),
+        "widest entity (words)": widest,
+        "longest sentence (words)": longest,
+        "sentences without entities": counts["without entities"],
+        "sentences with overlapping entities": counts["overlapping"],
+        "entity types": entities,
+        "relation types": relations,
+    }
+
+
+def markdown_of(splits: Mapping[str, Iterable[Mapping[str, Any]]], types: CorpusTypes) -> str:
+    """The counts of all splits as two Markdown tables: totals, and types in classifier order."""
+    found = {name: statistics_of(records) for name, records in splits.items()}
+    header = f"| | {' | '.join(found)} |\n|---|{'---|' * len(found)}\n"
+    totals = [name for name in next(iter(found.values())) if not name.endswith(" types")]
+    rows = [f"| {name} | {' | '.join(str(one[name]) for one in found.values())} |" for name in totals]
+    lines = [header + "\n".join(rows)]
+    for field, names in (("entity types", types.entities), ("relation types", types.relations)):
+        rows = [
+            f"| {name}{' (symmetric)' if name in types.symmetric_relations else ''} | "
+            f"{' | '.join(str(one[field][name]) for one in found.values())} |"
+            for name in names
+        ]
+        if rows:
+            lines.append(header.replace("| |", f"| {field} |", 1) + "\n".join(rows))
+    return "\n\n".join(lines)

@@ -1,0 +1,273 @@
+"""Annotated text as other tools write it, and every way to it and back."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spert.corpora.documents import Reading
+from spert.corpora.formats import FORMATS, format_of, read_records, write_records
+from spert.corpora.statistics import overlapping
+
+RECORDS = [
+    {
+        "id": "a/1",
+        "tokens": ["Ada", "Park", ",", "of", "Lisbon", "School", ",", "Oslo", "."],
+        "entities": [
+            {"type": "Person", "start": 0, "end": 2},
+            {"type": "Organization", "start": 4, "end": 6},
+            {"type": "Place", "start": 4, "end": 5},
+        ],
+        "relations": [{"type": "works_for", "head": 0, "tail": 1}, {"type": "knows", "head": 1, "tail": 0}],
+    },
+    {"id": "b", "tokens": ["Zürich", "🙂"], "entities": [{"type": "Place", "start": 0, "end": 1}], "relations": []},
+]
+ENDINGS = {
+    "spert-json": "x.json",
+    "json-lines": "x.jsonl",
+    "brat": "x",
+    "label-studio": "x.json",
+    "doccano": "x.jsonl",
+    "spacy": "x.spacy",
+    "columns": "x.bio",
+    "parquet": "x.parquet",
+}
+BY_WHITE_SPACE = Reading(words="whitespace")
+
+
+def by_id(records):
+    return sorted(records, key=lambda record: record["id"])
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "columns"])
+def test_round_trip(name, tmp_path):
+    write_records(tmp_path / ENDINGS[name], RECORDS, name)
+    assert by_id(read_records(tmp_path / ENDINGS[name], BY_WHITE_SPACE, name)) == RECORDS
+
+
+def test_columns_carry_entities_only(tmp_path):
+    plain = [RECORDS[1], {"id": "2", "tokens": ["a", "b"], "entities": [], "relations": []}]
+    write_records(tmp_path / "x.bio", plain)
+    assert read_records(tmp_path / "x.bio", Reading()) == plain
+    with pytest.raises(ValueError, match=r"record 'a/1': expected entities only, got 2 relations"):
+        write_records(tmp_path / "y.bio", RECORDS)
+    with pytest.raises(ValueError, match="do not overlap"):
+        write_records(tmp_path / "y.bio", [RECORDS[0] | {"relations": []}])
+    assert not (tmp_path / "y.bio").exists()
+
+
+words = st.text(alphabet="abÄ東,.'-🙂", min_size=1, max_size=4)
+
+
+@st.composite
+def records(draw):
+    tokens = draw(st.lists(words, min_size=1, max_size=7))
+    every = [(start, end) for start in range(len(tokens)) for end in range(start + 1, len(tokens) + 1)]
+    spans = draw(st.lists(st.sampled_from(every), unique=True, max_size=3))
+    entities = [{"type": draw(st.sampled_from("PQ")), "start": start, "end": end} for start, end in spans]
+    pairs = [(head, tail) for head in range(len(spans)) for tail in range(len(spans)) if head != tail]
+    chosen = draw(st.lists(st.sampled_from(pairs), unique=True, max_size=3)) if pairs else []
+    return {
+        "tokens": tokens,
+        "entities": entities,
+        "relations": [{"type": "r", "head": head, "tail": tail} for head, tail in chosen],
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(made=st.lists(records(), min_size=1, max_size=3))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_corpus_survives_or_is_refused(name, made, tmp_path_factory):
+    corpus = [record | {"id": f"r{number}"} for number, record in enumerate(made)]
+    path = tmp_path_factory.mktemp("made") / ENDINGS[name]
+    if name == "columns" and any(record["relations"] or overlapping(record["entities"]) for record in corpus):
+        with pytest.raises(ValueError, match="entities only|do not overlap"):
+            write_records(path, corpus, name)
+        return
+    write_records(path, corpus, name)
+    back = by_id(read_records(path, BY_WHITE_SPACE, name))
+    assert back == corpus
+
+
+@pytest.mark.parametrize("name", ["brat", "label-studio", "doccano", "columns"])
+@pytest.mark.parametrize("token", ["", "a b", "\u3000"])
+def test_words_that_white_space_cannot_keep_apart_are_refused(name, token, tmp_path):
+    record = {"id": "x", "tokens": ["a", token], "entities": [], "relations": []}
+    with pytest.raises(ValueError, match="record 'x', word 1: expected words without white space"):
+        write_records(tmp_path / ENDINGS[name], [record], name)
+
+
+class TestFilesAsTheToolsWriteThem:
+    def test_brat(self, tmp_path):
+        (tmp_path / "doc.txt").write_text("Ada Park joined Northwind Labs.\nShe met Tom.")
+        (tmp_path / "doc.ann").write_text(
+            "T1\tPerson 0 8\tAda Park\nT2\tOrganization 16 30\tNorthwind Labs\nT3\tPerson 40 43\tTom\n"
+            "R1\tworks_for Arg1:T1 Arg2:T2\t\n*\tknows T1 T3\nA1\tSure T1\n#1\tAnnotatorNotes T1\thm\n"
+        )
+        reading = Reading()
+        (record,) = read_records(tmp_path, reading)
+        assert record["tokens"] == ["Ada", "Park", "joined", "Northwind", "Labs", ".", "She", "met", "Tom", "."]
+        assert record["entities"][1] == {"type": "Organization", "start": 3, "end": 5}
+        assert [tuple(one.values()) for one in record["relations"]] == [("works_for", 0, 1), ("knows", 0, 2)]
+        assert reading.lost == {"lines that are neither entity nor relation": 2}
+        assert read_records(tmp_path / "doc.ann", Reading()) == [record]
+        reading = Reading(split_sentences=True)
+        first, second = read_records(tmp_path, reading)
+        assert first["tokens"][-1] == "."
+        assert second["entities"] == [{"type": "Person", "start": 2, "end": 3}]
+        assert reading.lost["relations between sentences"] == 1
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("T1\tPerson 0 3;4 8\tAda Park", "line 1: expected a span in one piece, got the discontinuous"),
+            ("T1\tPerson 0 8\tAda Pork", r"line 1: expected 'Ada Pork', but the text at \[0, 8\) is 'Ada Park'"),
+            ("T1\tPerson 0\tAda", "line 1: expected an entity"),
+            ("R1\tr Arg1:T1 Arg2:T2", "line 1: expected an entity of this file, got 'T1'"),
+            ("R1\tr T1 T2", "line 1: expected a relation of two entities"),
+        ],
+    )
+    def test_brat_refuses(self, tmp_path, line, message):
+        (tmp_path / "doc.txt").write_text("Ada Park")
+        (tmp_path / "doc.ann").write_text(line + "\n")
+        with pytest.raises(ValueError, match=message):
+            read_records(tmp_path, Reading())
+
+    def test_label_studio_export(self, tmp_path):
+        def region(name, start, end, kind):
+            value = {"start": start, "end": end, "text": "…", "labels": [kind]}
+            return {"id": name, "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+
+        arrow = {"type": "relation", "from_id": "o", "to_id": "p", "direction": "left", "labels": ["works_for"]}
+        result = [region("p", 0, 8, "Person"), arrow, region("o", 16, 30, "Organization")]
+        task = {
+            "id": 17,
+            "data": {"text": "Ada Park joined Northwind Labs."},
+            "annotations": [{"result": [], "was_cancelled": True}, {"result": result, "was_cancelled": False}],
+        }
+        (tmp_path / "x.json").write_text(json.dumps([task]))
+        reading = Reading()
+        (record,) = read_records(tmp_path / "x.json", reading, "label-studio")
+        assert record["id"] == "17"
+        assert record["relations"] == [{"type": "works_for", "head": 0, "tail": 1}]
+        assert reading.lost["cancelled annotations"] == 1
+        task["annotations"][0]["was_cancelled"] = False
+        (tmp_path / "x.json").write_text(json.dumps([task]))
+        with pytest.raises(ValueError, match="task 0: expected one annotation, got 2"):
+            read_records(tmp_path / "x.json", Reading(), "label-studio")
+
+    def test_doccano_export(self, tmp_path):
+        line = {
+            "id": 3,
+            "text": "Ada Park joined Northwind Labs.",
+            "entities": [
+                {"id": 51, "label": "Person", "start_offset": 0, "end_offset": 8},
+                {"id": 52, "label": "Organization", "start_offset": 16, "end_offset": 30},
+            ],
+            "relations": [{"id": 9, "from_id": 51, "to_id": 52, "type": "works_for"}],
+            "Comments": ["sure?"],
+        }
+        (tmp_path / "x.jsonl").write_text(json.dumps(line) + "\n")
+        reading = Reading()
+        (record,) = read_records(tmp_path / "x.jsonl", reading, "doccano")
+        assert record["relations"] == [{"type": "works_for", "head": 0, "tail": 1}]
+        assert reading.lost["comments"] == 1
+        (tmp_path / "x.jsonl").write_text(json.dumps(line | {"relations": [{"from_id": 1, "to_id": 2, "type": "r"}]}))
+        with pytest.raises(ValueError, match="line 1: expected a document of Doccano"):
+            read_records(tmp_path / "x.jsonl", Reading(), "doccano")
+
+    def test_spacy_docs_and_a_docbin(self, tmp_path):
+        spacy = pytest.importorskip("spacy")
+        from spert.corpora.formats.spacy_docs import doc_of, record_of
+
+        doc = doc_of(RECORDS[0], spacy.blank("en").vocab)
+        assert [(span.text, span.label_) for span in doc.spans["entities"]][1] == ("Lisbon School", "Organization")
+        assert doc._.relations == RECORDS[0]["relations"]
+        assert record_of(doc) == RECORDS[0]
+        with pytest.raises(ValueError, match="expected a span group 'entities'"):
+            record_of(spacy.blank("en")("Ada"))
+
+    def test_parquet_is_the_hubs_shape(self, tmp_path):
+        import pyarrow.parquet
+
+        write_records(tmp_path / "x.parquet", RECORDS)
+        table = pyarrow.parquet.read_table(tmp_path / "x.parquet")
+        assert set(table.column_names) == {"entities", "tokens", "relations", "orig_id"}
+        assert table["entities"].to_pylist()[1] == [{"type": "Place", "start": 0, "end": 1}]
+
+    @pytest.mark.parametrize("tags", ["O B-A I-A B-A O", "O B-A L-A U-A O", "O B-A E-A S-A O"])
+    def test_tag_schemes(self, tmp_path, tags):
+        lines = [f"w{number} {tag}" for number, tag in enumerate(tags.split())]
+        (tmp_path / "x.conll").write_text("-DOCSTART- O\n\n" + "\n".join(lines) + "\n\n\nv\tO")
+        one, two = read_records(tmp_path / "x.conll", Reading())
+        assert [(entity["start"], entity["end"]) for entity in one["entities"]] == [(1, 3), (3, 4)]
+        assert (two["id"], two["tokens"]) == ("1", ["v"])
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("a I-A", "line 1: expected the entity to begin with B-A"),
+            ("a B-A\nb I-C", "line 2: expected the entity to begin with B-C"),
+            ("a X-A", "expected O or a tag like B-Person"),
+            ("a", "expected a word and its tag"),
+        ],
+    )
+    def test_broken_tags_are_refused(self, tmp_path, text, message):
+        (tmp_path / "x.bio").write_text(text + "\n")
+        with pytest.raises(ValueError, match=message):
+            read_records(tmp_path / "x.bio", Reading())
+
+
+class TestCharacters:
+    def line(self, tmp_path, start, end, text="Ada Parkinson's house"):
+        path = tmp_path / "x.jsonl"
+        path.write_text(json.dumps({"text": text, "entities": [{"type": "Person", "start": start, "end": end}]}))
+        return path
+
+    def test_a_span_that_cuts_through_a_word_is_shown_or_widened(self, tmp_path):
+        with pytest.raises(
+            ValueError, match=r"line 1, entity 0 \(Person\): the span 'Ada Park' \[0, 8\) .*'Ada Parkinson' \[0, 13\)"
+        ):
+            read_records(self.line(tmp_path, 0, 8), Reading())
+        reading = Reading(align="expand")
+        (record,) = read_records(self.line(tmp_path, 0, 8), reading)
+        assert record["entities"] == [{"type": "Person", "start": 0, "end": 2}]
+        assert reading.lost == {"spans widened to whole words": 1}
+
+    def test_white_space_at_the_edge_is_no_fault(self, tmp_path):
+        (record,) = read_records(self.line(tmp_path, 3, 13), Reading())
+        assert record["entities"][0]["start"] == 1
+
+    @pytest.mark.parametrize(
+        ("start", "end", "message"), [(0, 99, "within"), (3, 3, "within"), (3, 4, "expected a word in")]
+    )
+    def test_spans_of_nothing_are_refused(self, tmp_path, start, end, message):
+        with pytest.raises(ValueError, match=message):
+            read_records(self.line(tmp_path, start, end), Reading())
+
+    def test_no_sentence_ends_inside_an_entity(self, tmp_path):
+        text = "We met Dr. Ada Park. She left."
+        path = self.line(tmp_path, 7, 19, text)
+        records = read_records(path, Reading(split_sentences=True))
+        assert [record["tokens"][-2:] for record in records] == [["Park", "."], ["left", "."]]
+        assert records[0]["entities"] == [{"type": "Person", "start": 2, "end": 6}]
+
+    @pytest.mark.parametrize("choice", [{"align": "loose"}, {"words": "x"}])
+    def test_unknown_choices_are_refused(self, choice):
+        with pytest.raises(ValueError, match="expected one of"):
+            Reading(**choice)
+
+
+def test_formats_by_ending_and_name(tmp_path):
+    assert [format_of(tmp_path / file) for file in ("a.json", "a.jsonl", "a.conll", "a")] == [
+        "spert-json",
+        "json-lines",
+        "columns",
+        "brat",
+    ]
+    assert format_of(tmp_path / "a.json", "label-studio") == "label-studio"
+    with pytest.raises(ValueError, match=r"a\.docx: expected one of the endings \.json"):
+        format_of(tmp_path / "a.docx")
+    with pytest.raises(ValueError, match=r"a format out of spert-json, .* got 'conll'"):
+        format_of(tmp_path / "a.json", "conll")
