@@ -82,7 +82,7 @@ def test_any_corpus_survives_or_is_refused(name, made, tmp_path_factory):
     corpus = [record | {"id": f"r{number}"} for number, record in enumerate(made)]
     path = tmp_path_factory.mktemp("made") / ENDINGS[name]
     if name == "columns" and any(record["relations"] or overlapping(record["entities"]) for record in corpus):
-        with pytest.raises(ValueError, match="entities only|do not overlap"):
+        with pytest.raises(ValueError, match=r"entities only|do not overlap"):
             write_records(path, corpus, name)
         return
     write_records(path, corpus, name)
