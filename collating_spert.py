@@ -14,14 +14,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from .configuration_spert import WIDTH_EMBEDDING_ROWS
+from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
 from .sampling_spert import negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
 
 if TYPE_CHECKING:
     from .configuration_spert import SpertConfig
     from .processing_spert import SpertProcessor
-
-_LABEL_PADDING = -100
 
 
 class SpertTrainingDataset(Dataset):
@@ -127,9 +125,9 @@ class SpertDataCollator:
         batch = self.processor.pad_features([dict(item) for item in items], self.pad_to_multiple_of)
         for name, padding in (
             ("spans", 0),
-            ("span_labels", _LABEL_PADDING),
+            ("span_labels", LABEL_PADDING),
             ("pairs", 0),
-            ("pair_labels", _LABEL_PADDING),
+            ("pair_labels", LABEL_PADDING),
         ):
             batch[name] = pad_sequence([item[name] for item in items], batch_first=True, padding_value=padding)
         return batch

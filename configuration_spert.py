@@ -14,6 +14,9 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 WIDTH_EMBEDDING_ROWS = 100
 """Rows of the width table, as in the original: a span of `w` words uses row `w`, so 99 words are the widest span."""
 
+LABEL_PADDING = -100
+"""The label of a padding span and of a padding pair: they count in no loss."""
+
 SPAN_POOLINGS = ("max", "mean", "sum")
 RELATION_CONTEXTS = ("localized", "full", "cls")
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
+from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS, SpertConfig
 from .spans_spert import (
     RangePooler,
     candidate_spans,
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     # Never run: it makes `save_pretrained` of a model carry what AutoProcessor, the pipeline and training need.
     from .collating_spert import SpertDataCollator  # noqa: F401
     from .pipeline_spert import SpertPipeline  # noqa: F401
-
-LABEL_PADDING = -100
-"""The label of a padding span and of a padding pair: they count in no loss."""
 
 CANDIDATE_CHUNK_ELEMENTS = 2**20
 """Candidate pairs are scored in chunks of about this many context numbers (`candidates × hidden`), 4 MB in float32."""
@@ -198,7 +195,9 @@ class SpertModel(SpertPreTrainedModel):
     def __init__(self, config: SpertConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
         if encoder is None:
-            encoder = AutoModel.from_config(config.encoder_config, trust_remote_code=False, **_without_pooler(config))
+            encoder = AutoModel.from_config(
+                config.encoder_config, trust_remote_code=False, **_without_pooler(config.encoder_config)
+            )
         self.encoder = encoder
         # One object for the encoder, its layers and this configuration: a choice of attention reaches all of them.
         self.config.encoder_config = encoder.config
@@ -237,7 +236,7 @@ class SpertModel(SpertPreTrainedModel):
         encoder = AutoModel.from_pretrained(
             pretrained_model_name_or_path,
             **encoder_kwargs,
-            **_without_pooler_of(encoder_config),
+            **_without_pooler(encoder_config),
         )
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
@@ -321,8 +320,7 @@ class SpertModel(SpertPreTrainedModel):
     ) -> tuple[Tensor, Tensor]:
         """*Shape:* `(batch, spans, 2)`, word ranges, and `(batch, spans, 1 + entity types)`."""
         max_width = self.config.max_span_width
-        _batch_size, num_words = word_pieces.shape[:2]
-        spans = candidate_spans(num_words, max_width, word_pieces.device)
+        spans = candidate_spans(word_pieces.shape[1], max_width, word_pieces.device)
         sentence_words = (span_widths(word_pieces) > 0).sum(dim=1)
         inside = spans[:, 1] <= sentence_words.unsqueeze(1)
         entity_logits = self.span_classifier.by_width(
@@ -453,11 +451,7 @@ def _as_dictionary(encoder_config: PreTrainedConfig) -> dict[str, Any]:
     return values
 
 
-def _without_pooler(config: SpertConfig) -> dict[str, bool]:
-    return _without_pooler_of(config.encoder_config)
-
-
-def _without_pooler_of(encoder_config: PreTrainedConfig) -> dict[str, bool]:
+def _without_pooler(encoder_config: PreTrainedConfig) -> dict[str, bool]:
     """Leave out a pooler that nothing uses: it would be a parameter without a gradient."""
     if type(encoder_config) not in MODEL_MAPPING:
         raise ValueError(

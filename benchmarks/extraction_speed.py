@@ -1,6 +1,6 @@
 """How much does extraction cost on top of the encoder's forward passes alone?
 
-    python -m benchmarks.extraction_speed --model outputs/conll04-42 --data_dir ../shared/data/conll04
+    python -m benchmarks.extraction_speed --model outputs/conll04-42 --data_dir data/conll04
 
 Extraction is everything from words to dictionaries: tokenizing, padding, encoder, heads, decoding. The encoder alone
 runs on the same batches, padded beforehand.

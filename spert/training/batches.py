@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from ..collating_spert import SpertDataCollator
-from ..modeling_spert import LABEL_PADDING
+from ..configuration_spert import LABEL_PADDING
 
 
 class ShardedBatchSampler(Sampler[list[int]]):
