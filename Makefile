@@ -54,6 +54,7 @@ types: install
 benchmark: install ## Print the tables of docs/performance.md (minutes).
 	$(BIN)/python -m benchmarks.extraction_speed $(BENCHMARK_ARGS)
 	$(BIN)/python -m benchmarks.extraction_memory
+	$(BIN)/python -m benchmarks.corpus_loading
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .build build dist outputs .pytest_cache .hypothesis .mypy_cache .ruff_cache

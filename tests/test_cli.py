@@ -138,7 +138,10 @@ def test_evaluate_refuses_unknown_types_and_splits(refused, saved_model, records
     other = json.loads(records.read_text().replace('"Place"', '"Ship"'))
     (tmp_path / "other.json").write_text(json.dumps(other))
     error = refused("evaluate", "--model", saved_model, "--dataset", tmp_path / "other.json")
-    assert "types that the model does not know: ['Ship']" in error
+    assert (
+        "types that the model does not know: ['Ship']; types of the model that the dataset does not have: ['Place']"
+        in error
+    )
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "train.json").write_text(records.read_text())
     error = refused("evaluate", "--model", saved_model, "--dataset", tmp_path / "corpus")

@@ -127,6 +127,30 @@ class TestOwnFiles:
 
         assert types_of(load_from_disk(str(tmp_path / "disk"))).to_json() == TYPES
 
+    def test_splits_are_cached_as_arrow_and_work_with_many_processes_and_streams(self, tmp_path):
+        path = written(tmp_path / "mine.json", [RECORD] * 20)
+        rows = load_corpus(path)["train"]
+        assert rows.cache_files
+        assert load_corpus(path)["train"].cache_files == rows.cache_files
+        lengths = rows.map(_count_tokens, num_proc=2)["length"]
+        assert list(lengths) == [3] * 20
+        stream = rows.to_iterable_dataset(num_shards=2)
+        assert [row["tokens"] for row in stream] == [RECORD["tokens"]] * 20
+
+    def test_types_of_class_labels_keep_their_order(self):
+        from datasets import ClassLabel, Dataset, Features, List, Value
+
+        whole = Value("int64")
+        features = Features(
+            {
+                "entities": List({"type": ClassLabel(names=["Z", "A"]), "start": whole, "end": whole}),
+                "relations": List({"type": ClassLabel(names=["r"]), "head": whole, "tail": whole}),
+            }
+        )
+        rows = Dataset.from_list([{"entities": [], "relations": []}], features=features)
+        assert list(types_of(rows).entities) == ["Z", "A"]
+        assert list(types_of(rows).relations) == ["r"]
+
     def test_parts_with_different_types_are_refused(self, tmp_path):
         one = load_corpus(written(tmp_path / "a.json", [RECORD]))["train"]
         other = copy.deepcopy(RECORD)
@@ -161,6 +185,10 @@ class TestOwnFiles:
         record = {"tokens": ["a"], "entities": [], "relations": []}
         with pytest.raises(ValueError, match="Name a type file"):
             load_corpus(written(tmp_path / "a.json", [record]))
+
+
+def _count_tokens(row):
+    return {"length": len(row["tokens"])}
 
 
 def changed(path, value):

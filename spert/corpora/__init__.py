@@ -4,6 +4,7 @@ import os
 
 from datasets import DatasetDict
 
+from . import ade, conll04, scierc
 from .ade import load_ade
 from .conll04 import load_conll04
 from .own import load_files, load_own
@@ -15,7 +16,11 @@ from .types import CorpusTypes, TypeName, read_types, types_of
 CORPORA = {"conll04": load_conll04, "scierc": load_scierc, "ade": load_ade}
 """The corpora that are known by name, and what loads each."""
 
+CARDS = {"conll04": conll04.CARD, "scierc": scierc.CARD, "ade": ade.CARD}
+"""What each of them is and how to cite it, with a place for its tables."""
+
 __all__ = [
+    "CARDS",
     "CORPORA",
     "FEATURES",
     "CorpusTypes",

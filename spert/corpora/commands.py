@@ -13,12 +13,12 @@ def stats(
     dataset: Annotated[str, typer.Argument(help="A corpus by name, or a folder or file of SpERT JSON.")],
     data_dir: Annotated[str | None, typer.Option(help="The folder that holds a named corpus's files.")] = None,
 ) -> None:
-    """Print a corpus's counts as Markdown."""
-    from . import load_corpus, types_of
+    """Print a corpus's card: what it is, its counts as Markdown, how to cite it."""
+    from . import CARDS, load_corpus, types_of
     from .statistics import markdown_of
 
     corpus = load_corpus(dataset, data_dir)
-    typer.echo(markdown_of(corpus, types_of(corpus)))
+    typer.echo(CARDS.get(dataset, "{tables}").strip().format(tables=markdown_of(corpus, types_of(corpus))))
 
 
 @app.command()

@@ -4,12 +4,26 @@ The split of Gupta et al. 2016, with the development part of Eberts and Ulges 20
 it in SpERT JSON.
 """
 
+from functools import partial
+
 from datasets import DatasetDict
 
 from .download import corpus_files
 from .spert_json import read_spert_json
-from .splits import dataset_of_records
+from .splits import cached_split
 from .types import read_types
+
+CARD = """
+## CoNLL04
+
+News sentences with people, organizations and places, and five relations between them. The split of Gupta et al. (2016),
+with the development part of Eberts and Ulges (2019). `load_corpus("conll04")` reads SpERT JSON.
+
+{tables}
+
+Cite: Dan Roth and Wen-tau Yih, "A Linear Programming Formulation for Global Inference in Natural Language Tasks", CoNLL
+2004. Licence: not stated in the files; the sentences are from news wires.
+"""
 
 FILES = {
     "train": "conll04_train.json",
@@ -25,7 +39,7 @@ def load_conll04(data_dir: str | None = None) -> DatasetDict:
     types = read_types(files.pop("types"))
     return DatasetDict(
         {
-            split: dataset_of_records(read_spert_json(file, types), types, f"CoNLL04, {split}")
+            split: cached_split(partial(read_spert_json, types=types), file, types, f"CoNLL04, {split}")
             for split, file in files.items()
         }
     )

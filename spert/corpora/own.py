@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from datasets import DatasetDict
 
 from .spert_json import read_spert_json
-from .splits import dataset_of_records
-from .types import CorpusTypes, read_types, types_in_records
+from .splits import cached_split
+from .types import CorpusTypes, described, read_types, types_of
 
 SPLITS = ("train", "validation", "test")
 
@@ -39,14 +40,17 @@ def load_files(
 ) -> DatasetDict:
     """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
-    records = {split: read_spert_json(file, types) for split, file in files.items()}
+    read = partial(read_spert_json, types=types)
+    corpus = DatasetDict(
+        {split: cached_split(read, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
+    )
     if types is None:
-        types = types_in_records(record for split in records.values() for record in split)
+        types = types_of(corpus)
         if not types.entities:
             raise ValueError(
                 f"{', '.join(map(str, files.values()))}: expected entities to read the types off, got none. Name a "
                 f"type file."
             )
-    return DatasetDict(
-        {split: dataset_of_records(records[split], types, f"{files[split]}, {split}") for split in files}
-    )
+        for rows in corpus.values():
+            rows.info.description = described(rows.info.description, types)
+    return corpus

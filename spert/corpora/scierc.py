@@ -7,7 +7,8 @@ sentence's `id` is `ABSTRACT/POSITION`, so that its neighbours can be found.
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,8 +17,21 @@ from datasets import DatasetDict
 from .download import PublishedFile, download_files, existing_files
 from .schema import checked_record
 from .spert_json import read_spert_json
-from .splits import dataset_of_records
+from .splits import cached_split
 from .types import CorpusTypes, read_types, types_from_json
+
+CARD = """
+## SciERC
+
+Abstracts of papers on artificial intelligence, with scientific terms and their relations. `load_corpus("scierc")` reads
+the official JSON, from files or the official archive, and SpERT JSON. Sentences are records; their `id` is
+`ABSTRACT/POSITION`.
+
+{tables}
+
+Cite: Yi Luan, Luheng He, Mari Ostendorf and Hannaneh Hajishirzi, "Multi-Task Identification of Entities, Relations, and
+Coreference for Scientific Knowledge Graph Construction", EMNLP 2018. Licence: not stated in the files.
+"""
 
 OFFICIAL = {"train": "train.json", "validation": "dev.json", "test": "test.json"}
 SPERT_JSON = {"train": "scierc_train.json", "validation": "scierc_dev.json", "test": "scierc_test.json"}
@@ -44,22 +58,19 @@ def load_scierc(data_dir: str | None = None) -> DatasetDict:
         FileNotFoundError: the folder holds none of these.
         ValueError: a record is broken; the message names file, record, field and value.
     """
+    types = scierc_types()
     if data_dir is None:
         archive = download_files("scierc", {"archive": PublishedFile(ARCHIVE)}, _PUBLISHED_AT)["archive"]
-        return _splits(_read_archive(archive), scierc_types())
+        return _splits(dict.fromkeys(OFFICIAL, archive), read_archived, types)
     folder = Path(data_dir)
-    types = read_types(folder / "scierc_types.json") if (folder / "scierc_types.json").is_file() else scierc_types()
+    if (folder / "scierc_types.json").is_file():
+        types = read_types(folder / "scierc_types.json")
     if (folder / SPERT_JSON["train"]).is_file():
-        files = existing_files("scierc", SPERT_JSON, data_dir)
-        return _splits({split: read_spert_json(file, types) for split, file in files.items()}, types)
+        return _splits(existing_files("scierc", SPERT_JSON, data_dir), None, types)
     if (folder / OFFICIAL["train"]).is_file():
-        splits = {}
-        for split, file in existing_files("scierc", OFFICIAL, data_dir).items():
-            with open(file, "rb") as lines:
-                splits[split] = list(read_official(lines, file, types))
-        return _splits(splits, types)
+        return _splits(existing_files("scierc", OFFICIAL, data_dir), read_official, types)
     if (folder / ARCHIVE).is_file():
-        return _splits(_read_archive(str(folder / ARCHIVE)), types)
+        return _splits(dict.fromkeys(OFFICIAL, str(folder / ARCHIVE)), read_archived, types)
     raise FileNotFoundError(
         f"scierc: expected {', '.join(OFFICIAL.values())}, or {ARCHIVE}, or {', '.join(SPERT_JSON.values())} in "
         f"{data_dir}, got none of them."
@@ -77,12 +88,25 @@ def scierc_types() -> CorpusTypes:
     )
 
 
-def read_official(lines: IO[bytes], file: str, types: CorpusTypes | None = None) -> Iterator[dict[str, Any]]:
+def read_official(file: str, types: CorpusTypes, split: str = "train") -> Iterator[dict[str, Any]]:
     """The sentences of a file in the official format.
 
     Raises:
         ValueError: a line is broken; the message names file, abstract and sentence.
     """
+    with open(file, "rb") as lines:
+        yield from _sentences(lines, file, types)
+
+
+def read_archived(file: str, types: CorpusTypes, split: str) -> Iterator[dict[str, Any]]:
+    """The sentences of a split in the official archive."""
+    with tarfile.open(file) as archive:
+        lines = archive.extractfile(_ARCHIVE_FOLDER + OFFICIAL[split])
+        assert lines is not None
+        yield from _sentences(lines, f"{file}, {OFFICIAL[split]}", types)
+
+
+def _sentences(lines: IO[bytes], file: str, types: CorpusTypes) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines):
         if not line.strip():
             continue
@@ -123,17 +147,16 @@ def _sentence(words: list[str], ner: list[Any], relations: list[Any], first: int
     }
 
 
-def _read_archive(path: str) -> dict[str, list[dict[str, Any]]]:
-    splits = {}
-    with tarfile.open(path) as archive:
-        for split, name in OFFICIAL.items():
-            member = archive.extractfile(_ARCHIVE_FOLDER + name)
-            assert member is not None
-            splits[split] = list(read_official(member, f"{path}, {name}"))
-    return splits
-
-
-def _splits(splits: dict[str, list[dict[str, Any]]], types: CorpusTypes) -> DatasetDict:
+def _splits(files: Mapping[str, str], read: Callable[..., Any] | None, types: CorpusTypes) -> DatasetDict:
+    """A dataset for each split; without `read`, of files in SpERT JSON."""
     return DatasetDict(
-        {split: dataset_of_records(records, types, f"SciERC, {split}") for split, records in splits.items()}
+        {
+            split: cached_split(
+                partial(read, types=types, split=split) if read else partial(read_spert_json, types=types),
+                file,
+                types,
+                f"SciERC, {split}",
+            )
+            for split, file in files.items()
+        }
     )

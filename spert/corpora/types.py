@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict, Features
 
 from ..files import read_json
 
@@ -97,17 +98,26 @@ def types_from_json(content: Any, file: str) -> CorpusTypes:
     return CorpusTypes(shown["entities"], shown["relations"], tuple(symmetric))
 
 
-def types_in_records(records: Iterable[Mapping[str, Any]]) -> CorpusTypes:
-    """The types that records use, by name; none of them is symmetric: data alone does not tell."""
-    entities: set[str] = set()
-    relations: set[str] = set()
-    for record in records:
-        entities.update(entity["type"] for entity in record["entities"])
-        relations.update(relation["type"] for relation in record["relations"])
-    return CorpusTypes(
-        {name: TypeName(name, name) for name in sorted(entities)},
-        {name: TypeName(name, name) for name in sorted(relations)},
-    )
+def types_in_rows(splits: Iterable[Dataset]) -> CorpusTypes:
+    """The types that rows use, by name; none of them is symmetric: data alone does not tell."""
+    names: dict[str, set[str]] = {"entities": set(), "relations": set()}
+    for split in splits:
+        table = split.with_format("arrow")[:]
+        for column, found in names.items():
+            found.update(pc.struct_field(pc.list_flatten(table[column]), "type").unique().to_pylist())
+    entities, relations = ({name: TypeName(name, name) for name in sorted(found)} for found in names.values())
+    return CorpusTypes(entities, relations)
+
+
+def _types_in_features(features: Features) -> CorpusTypes | None:
+    """The types of a dataset whose `type` columns are class labels, in their order; none is symmetric."""
+    names: dict[str, dict[str, TypeName]] = {}
+    for column in ("entities", "relations"):
+        label = getattr(features[column], "feature", {}).get("type")
+        if not isinstance(label, ClassLabel):
+            return None
+        names[column] = {name: TypeName(name, name) for name in label.names}
+    return CorpusTypes(names["entities"], names["relations"])
 
 
 def described(text: str, types: CorpusTypes) -> str:
@@ -131,12 +141,10 @@ def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
                 types = types_from_json(json.loads(line[len(_MARK) :]), "the dataset's description")
                 if types not in found:
                     found.append(types)
+    if not found and (named := _types_in_features(splits[0].features)):
+        return named
     if not found:
-        return types_in_records(
-            {"entities": entities, "relations": relations}
-            for split in splits
-            for entities, relations in zip(split["entities"], split["relations"])
-        )
+        return types_in_rows(splits)
     if len(found) > 1:
         raise ValueError(
             "types_of: expected one set of types, got different ones: "

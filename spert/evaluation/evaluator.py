@@ -51,9 +51,10 @@ def evaluate_model(
 
 def _refuse_unknown_types(model: SpertModel, records: list[dict[str, Any]]) -> None:
     for field, known in (("entities", model.config.entity_types), ("relations", model.config.relation_types)):
-        unknown = sorted({one["type"] for record in records for one in record[field]} - set(known))
+        used = {one["type"] for record in records for one in record[field]}
+        unknown = sorted(used - set(known))
         if unknown:
             raise ValueError(
-                f"evaluate_model: the dataset's {field} have types that the model does not know: {unknown}; the model "
-                f"knows {known}."
+                f"evaluate_model: the dataset's {field} have types that the model does not know: {unknown}; types of "
+                f"the model that the dataset does not have: {sorted(set(known) - used) or 'none'}."
             )
