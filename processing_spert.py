@@ -309,15 +309,11 @@ def _encodings(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -
 
 def _lacks_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a byte-level tokenizer takes the first letters of a split word for the inside of a word."""
-    ids = next(list(encoding.word_ids) for encoding in _encodings(tokenizer, [["a", "a"]]))
-    pieces = tokenizer.convert_ids_to_tokens(
-        [piece for piece, word in zip(_encodings(tokenizer, [["a", "a"]])[0].ids, ids) if word == 1]
+    plain, spaced = (
+        [piece for piece, word in zip(encoding.tokens, encoding.word_ids) if word == 1]
+        for encoding in _encodings(tokenizer, [["a", "a"], ["a", " a"]])
     )
-    spaced = _encodings(tokenizer, [["a", " a"]])[0]
-    with_space = tokenizer.convert_ids_to_tokens(
-        [piece for piece, word in zip(spaced.ids, spaced.word_ids) if word == 1]
-    )
-    return pieces != with_space and "".join(with_space).startswith("Ġ")
+    return plain != spaced and "".join(spaced).startswith("Ġ")
 
 
 def _classifier_position(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, int]:
