@@ -86,6 +86,10 @@ def test_any_corpus_survives_or_is_refused(name, made, tmp_path_factory):
             write_records(path, corpus, name)
         return
     write_records(path, corpus, name)
+    if name == "columns":  # entities come back in the order of the sentence
+        corpus = [
+            record | {"entities": sorted(record["entities"], key=lambda entity: entity["start"])} for record in corpus
+        ]
     back = by_id(read_records(path, BY_WHITE_SPACE, name))
     assert back == corpus
 
