@@ -24,6 +24,7 @@ from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS, SpertConfi
 from .spans_spert import (
     RangePooler,
     candidate_spans,
+    count_words,
     ordered_pairs,
     piece_ranges,
     pool_by_width,
@@ -321,8 +322,7 @@ class SpertModel(SpertPreTrainedModel):
         """*Shape:* `(batch, spans, 2)`, word ranges, and `(batch, spans, 1 + entity types)`."""
         max_width = self.config.max_span_width
         spans = candidate_spans(word_pieces.shape[1], max_width, word_pieces.device)
-        sentence_words = (span_widths(word_pieces) > 0).sum(dim=1)
-        inside = spans[:, 1] <= sentence_words.unsqueeze(1)
+        inside = spans[:, 1] <= count_words(word_pieces).unsqueeze(1)
         entity_logits = self.span_classifier.by_width(
             cls_states,
             pool_by_width(pooler, word_pieces, max_width),
@@ -367,14 +367,12 @@ class SpertModel(SpertPreTrainedModel):
         num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()
         # Where each entity stands among all: a stable sort brings them to the front without another synchronisation.
         order = is_entity.flatten().logical_not().long().argsort(stable=True)[:num_entities]
-        entities = torch.stack((order // spans.shape[1], order % spans.shape[1]), dim=-1) if num_entities else order
-        entities = entities.reshape(-1, 2)
+        num_spans = max(spans.shape[1], 1)
+        entities = torch.stack((order // num_spans, order % num_spans), dim=-1)
         found = {"candidate_entities": entities, "candidate_counts": counts}
-        if self.pair_classifier is None:
-            return found | {"candidate_logits": entity_logits.new_zeros((num_pairs, 0))}
-        if num_pairs == 0:
-            num_types = self.pair_classifier.linear.out_features
-            return found | {"candidate_logits": entity_logits.new_zeros((0, num_types))}
+        if self.pair_classifier is None or num_pairs == 0:
+            num_types = len(self.config.relation_types)
+            return found | {"candidate_logits": entity_logits.new_zeros((num_pairs, num_types))}
 
         sentence = entities[:, 0]
         entity_spans = spans[sentence, entities[:, 1]]
@@ -402,7 +400,7 @@ class SpertModel(SpertPreTrainedModel):
         """The `full` or `cls` context, the same for all pairs of a sentence. *Shape:* `(batch, hidden)`."""
         if self.config.relation_context == "cls":
             return cls_states
-        sentence_words = (span_widths(word_pieces) > 0).sum(dim=1)
+        sentence_words = count_words(word_pieces)
         whole = torch.stack((torch.zeros_like(sentence_words), sentence_words), dim=-1).unsqueeze(1)
         return pooler(piece_ranges(word_pieces, whole)).squeeze(1)
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTok
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import decode
-from .words_spert import split_words
+from .words_spert import join_words, split_words
 
 if TYPE_CHECKING:
     from .modeling_spert import SpertOutput
@@ -369,11 +369,7 @@ def _words_of_input(words: Any) -> list[list[str]]:
 def _text_and_words(sentence: str | Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     if isinstance(sentence, str):
         return sentence, split_words(sentence)
-    ranges, start = [], 0
-    for word in sentence:
-        ranges.append((start, start + len(word)))
-        start += len(word) + 1
-    return " ".join(sentence), ranges
+    return join_words(sentence)
 
 
 def _beginning(text: str) -> str:

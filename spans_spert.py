@@ -31,6 +31,11 @@ def span_widths(spans: Tensor) -> Tensor:
     return spans[..., 1] - spans[..., 0]
 
 
+def count_words(word_pieces: Tensor) -> Tensor:
+    """The words of each sentence. *Shape:* `(batch, words, 2)`, padded with `[0, 0)`, to `(batch,)`."""
+    return (span_widths(word_pieces) > 0).sum(dim=1)
+
+
 def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
     """Whether two spans share a position; an empty span shares none. *Shape:* two `(..., 2)` to `(...)`."""
     shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])

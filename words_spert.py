@@ -9,6 +9,7 @@ import functools
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 
 # Han with its extensions, kana and bopomofo: scripts written without spaces between words.
 _CJK = (
@@ -25,6 +26,15 @@ def split_words(text: str) -> list[tuple[int, int]]:
     space. A text without visible characters has no words.
     """
     return [match.span() for match in _word_pattern().finditer(text)]
+
+
+def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Words that came split as one text, joined by one space, and their half-open character ranges in it."""
+    ranges, start = [], 0
+    for word in words:
+        ranges.append((start, start + len(word)))
+        start += len(word) + 1
+    return " ".join(words), ranges
 
 
 @functools.cache

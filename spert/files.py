@@ -69,6 +69,23 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{path}: expected UTF-8, but byte {error.start} is none: {error.reason}.") from error
 
 
+def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
+    """The values of a JSON Lines file, with the numbers of their lines from 1; empty lines are passed over.
+
+    Raises:
+        ValueError: a line is not JSON; the message names file and line.
+    """
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: expected JSON: {error.msg}.") from error
+            yield number, value
+
+
 def _publish(file: Path, place: Path) -> None:
     """Rename a finished file; temporary files (and safetensors') are for their owner alone, published ones are not."""
     umask = os.umask(0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .corpora.spert_json import read_list, write_spert_json
-from .files import atomic_writer
+from .files import atomic_writer, read_json_lines
 from .prediction import as_spert_json
 
 ENDINGS = (".json", ".jsonl")
@@ -30,17 +30,7 @@ def read_sentences(path: str | os.PathLike[str]) -> tuple[list[str | list[str]],
     Raises:
         ValueError: an entry has another form; the message names file, record and field.
     """
-    if check_ending(path) == ".json":
-        entries = read_list(path)
-    else:
-        entries = []
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines):
-                if line.strip():
-                    try:
-                        entries.append(json.loads(line))
-                    except json.JSONDecodeError as error:
-                        raise ValueError(f"{path}, line {number + 1}: expected JSON: {error.msg}.") from error
+    entries = read_list(path) if check_ending(path) == ".json" else [value for _, value in read_json_lines(path)]
     sentences = [_sentence(entry, f"{path}, record {number}") for number, entry in enumerate(entries)]
     ids = [entry.get("orig_id", entry.get("id")) if isinstance(entry, dict) else None for entry in entries]
     return sentences, ids

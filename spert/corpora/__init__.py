@@ -57,21 +57,17 @@ def load_corpus(
         FileNotFoundError: there is no such corpus, folder or file.
         ValueError: a record or type file is refused; the message names file, record, field and value.
     """
+    if fold is not None and name_or_path != "ade":
+        raise ValueError(f"load_corpus: only ade comes in folds, got fold={fold!r} for {str(name_or_path)!r}.")
     if name_or_path in CORPORA:
         if types_file is not None:
             raise ValueError(f"load_corpus: {name_or_path} brings its own types, got types_file={str(types_file)!r}.")
-        if name_or_path == "ade":
-            return load_ade(data_dir, fold)
-        if fold is not None:
-            raise ValueError(f"load_corpus: only ade comes in folds, got fold={fold!r} for {name_or_path}.")
-        return CORPORA[str(name_or_path)](data_dir)
+        return load_ade(data_dir, fold) if fold is not None else CORPORA[str(name_or_path)](data_dir)
     if not os.path.exists(name_or_path):
         raise FileNotFoundError(
             f"load_corpus: expected one of {', '.join(CORPORA)}, or a folder or file of SpERT JSON, got "
             f"{str(name_or_path)!r}, which is neither."
         )
-    if fold is not None:
-        raise ValueError(f"load_corpus: only ade comes in folds, got fold={fold!r} for {str(name_or_path)!r}.")
     if data_dir is not None:
         raise ValueError(f"load_corpus: data_dir goes with a corpus's name, got the path {str(name_or_path)!r}.")
     return load_own(name_or_path, types_file)

@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -161,14 +161,10 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
             raise ValueError(f"{sentence!r}: the mention {text!r} cuts through a word.")
         return starts[start], ends[end]
 
-    spans = sorted(
-        {(*word_span(effect), "Adverse-Effect") for effect, _ in pairs}
-        | {(*word_span(drug), "Drug") for _, drug in pairs}
-    )
+    joined = [((*word_span(effect), "Adverse-Effect"), (*word_span(drug), "Drug")) for effect, drug in pairs]
+    spans = sorted({span for pair in joined for span in pair})
     index = {span: number for number, span in enumerate(spans)}
-    relations = {
-        (index[(*word_span(effect), "Adverse-Effect")], index[(*word_span(drug), "Drug")]) for effect, drug in pairs
-    }
+    relations = {(index[effect], index[drug]) for effect, drug in joined}
     return {
         "tokens": [sentence[start:end] for start, end in words],
         "entities": [{"type": kind, "start": start, "end": end} for start, end, kind in spans],
@@ -200,6 +196,7 @@ def split_into_words(sentence: str) -> list[_Span]:
     return words
 
 
+@cache
 def _english() -> Any:
     try:
         import spacy
@@ -207,12 +204,7 @@ def _english() -> Any:
         raise ModuleNotFoundError(
             "ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'."
         ) from error
-    if "en" not in _LOADED:
-        _LOADED["en"] = spacy.blank("en")
-    return _LOADED["en"]
-
-
-_LOADED: dict[str, Any] = {}
+    return spacy.blank("en")
 
 
 def _digest(record: dict[str, Any]) -> str:

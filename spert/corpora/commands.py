@@ -30,16 +30,11 @@ def check(
 ) -> None:
     """Report what is wrong with annotated data; exit code 1 where training would fail or lose gold without a word."""
     from .checking import check_files
-    from .own import SPLITS
+    from .own import files_of
     from .types import read_types
 
-    files = {split: path / f"{split}.json" for split in SPLITS if (path / f"{split}.json").is_file()}
-    if not path.is_dir():
-        files = {"train": path}
-    elif types is None and (path / "types.json").is_file():
-        types = path / "types.json"
-    if not files:
-        raise FileNotFoundError(f"{path}: expected at least one of train.json, validation.json and test.json in it.")
+    files, types_beside = files_of(path)
+    types = types_beside if types is None else types
     piece_counts = max_pieces = None
     if model is not None:
         from ..processing_spert import SpertProcessor

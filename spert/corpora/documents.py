@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..words_spert import split_words
+from ..words_spert import join_words, split_words
 
 Span = tuple[int, int]
 
@@ -109,13 +109,10 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
 
 def document_of(record: Mapping[str, Any]) -> Document:
     """A record as a text whose words are joined by one space."""
-    words, start = [], 0
-    for token in record["tokens"]:
-        words.append((start, start + len(token)))
-        start += len(token) + 1
+    text, words = join_words(record["tokens"])
     return Document(
         id=str(record["id"]),
-        text=" ".join(record["tokens"]),
+        text=text,
         entities=[
             (entity["type"], words[entity["start"]][0], words[entity["end"] - 1][1]) for entity in record["entities"]
         ],

@@ -21,18 +21,24 @@ def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | 
         path: the folder, or a file, which becomes the split `train`.
         types_file: the types; default: the folder's `types.json`, or those of the data, by name.
     """
+    files, types_beside = files_of(path)
+    return load_files(files, types_beside if types_file is None else types_file)
+
+
+def files_of(path: str | os.PathLike[str]) -> tuple[dict[str, Path], Path | None]:
+    """The file of each split of a folder, or one file as `train`; and the folder's type file, where it has one.
+
+    Raises:
+        FileNotFoundError: the folder holds no split.
+    """
     place = Path(path)
-    if place.is_dir():
-        files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
-        if not files:
-            raise FileNotFoundError(
-                f"{path}: expected at least one of train.json, validation.json and test.json in it."
-            )
-        if types_file is None and (place / "types.json").is_file():
-            types_file = place / "types.json"
-    else:
-        files = {"train": place}
-    return load_files(files, types_file)
+    if not place.is_dir():
+        return {"train": place}, None
+    files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
+    if not files:
+        raise FileNotFoundError(f"{path}: expected at least one of train.json, validation.json and test.json in it.")
+    types_file = place / "types.json"
+    return files, types_file if types_file.is_file() else None
 
 
 def load_files(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import atomic_writer
+from ...files import atomic_writer, read_json_lines
 from ..documents import Document, Reading, document_of, records_of
 
 
@@ -50,14 +50,7 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file and the numbers of their lines. *Raises* `ValueError`, naming file and line."""
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: expected JSON: {error.msg}.") from error
-            if not isinstance(value, dict):
-                raise ValueError(f"{path}, line {number}: expected an object, got {value!r}.")
-            yield number, value
+    for number, value in read_json_lines(path):
+        if not isinstance(value, dict):
+            raise ValueError(f"{path}, line {number}: expected an object, got {value!r}.")
+        yield number, value
