@@ -76,6 +76,8 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="A corpus by name, or a folder or file of SpERT JSON.")],
     data_dir: Annotated[str | None, typer.Option(help="The folder that holds a named corpus's files.")] = None,
     split: Annotated[str, typer.Option(help="Which part of the corpus; a single file has one.")] = "test",
+    fold: Annotated[int | None, typer.Option(help="One fold of the corpus, counted from 0.")] = None,
+    num_folds: Annotated[int | None, typer.Option(help="Cut the corpus into this many folds.")] = None,
     without_overlapping: WithoutOverlapping = False,
     output: Annotated[Path | None, typer.Option(help="A folder for metrics.json and predictions.json.")] = None,
     batch_size: BatchSize = 16,
@@ -86,8 +88,8 @@ def evaluate(
     from .evaluation.report import print_scores
     from .training.output import save_scores
 
-    corpus = load_corpus(dataset, data_dir)
-    if Path(dataset).is_file():
+    corpus = load_corpus(dataset, data_dir, fold=fold, num_folds=num_folds)
+    if Path(dataset).is_file() and fold is None:
         split = next(iter(corpus))
     if split not in corpus:
         raise ValueError(f"--split: expected one of {', '.join(corpus)}, got {split!r}.")

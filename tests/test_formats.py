@@ -5,7 +5,9 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from spert.cli import app
 from spert.corpora.documents import Reading
 from spert.corpora.formats import FORMATS, format_of, read_records, write_records
 from spert.corpora.statistics import overlapping
@@ -55,6 +57,25 @@ def test_columns_carry_entities_only(tmp_path):
     with pytest.raises(ValueError, match="do not overlap"):
         write_records(tmp_path / "y.bio", [RECORDS[0] | {"relations": []}])
     assert not (tmp_path / "y.bio").exists()
+
+
+PLAIN = [record | {"relations": []} for record in RECORDS[1:]]
+
+
+@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("target", FORMATS)
+def test_between_any_two_formats(source, target, tmp_path):
+    """What both formats can carry arrives; columns number sentences anew and carry entities only."""
+    corpus = PLAIN if "columns" in (source, target) else RECORDS
+    if "columns" in (source, target):
+        corpus = [record | {"id": str(number + 1)} for number, record in enumerate(corpus)]
+    first, second = tmp_path / "from" / ENDINGS[source], tmp_path / "to" / ENDINGS[target]
+    first.parent.mkdir()
+    write_records(first, corpus, source)
+    command = ["corpus", "convert", str(first), str(second), "--words", "whitespace"]
+    done = CliRunner().invoke(app, [*command, "--from-format", source, "--to-format", target])
+    assert done.exit_code == 0, done.output
+    assert by_id(read_records(second, BY_WHITE_SPACE, target)) == corpus
 
 
 words = st.text(alphabet="abÄ東,.'-🙂", min_size=1, max_size=4)

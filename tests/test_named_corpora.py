@@ -163,12 +163,18 @@ class TestAde:
         corpus = load_corpus("ade", str(folder), fold=2)
         assert corpus.num_rows == {"train": 3, "test": 1}
         assert "published fold 2" in corpus["test"].info.description
+        lines = [f"{number}|Rash after aspirin.|Rash|10|14|aspirin|21|28\n" for number in range(20)]
+        (folder / "DRUG-AE.rel").write_text("".join(lines))
         made = load_corpus("ade", str(folder), fold=0)
-        assert "not the published folds" in made["test"].info.description
+        assert "not published folds" in made["test"].info.description
+
+    def test_too_few_sentences_for_ten_folds(self, folder):
+        with pytest.raises(ValueError, match="expected at least 10 different sentences for the folds, got 2"):
+            load_corpus("ade", str(folder), fold=0)
 
     @pytest.mark.parametrize("fold", [-1, 10, True, "1"])
     def test_there_are_ten_folds(self, folder, fold):
-        with pytest.raises(ValueError, match="expected a fold from 0 to 9"):
+        with pytest.raises(ValueError, match="Expected a fold from 0 to 9"):
             load_corpus("ade", str(folder), fold=fold)
         with pytest.raises(ValueError, match="only ade comes in folds"):
             load_corpus("conll04", str(folder), fold=1)

@@ -4,7 +4,6 @@ Two forms: the raw `DRUG-AE.rel`, one relation a line, and the ten folds that th
 JSON. Entities may overlap.
 """
 
-import hashlib
 import itertools
 import os
 import re
@@ -16,8 +15,9 @@ from typing import Any
 from datasets import DatasetDict, concatenate_datasets
 
 from .download import PUBLISHED_AT, PublishedFile, download_files
+from .folds import check_fold, fold_of
 from .schema import checked_record
-from .spert_json import read_spert_json
+from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_from_json
 
@@ -44,9 +44,8 @@ _TYPES = "ade_types.json"
 def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDict:
     """All sentences as the split `train` (4272), or train and test of one fold.
 
-    Where the published folds are not at hand, folds are made from the raw file: sentences are put into the order of the
-    SHA-256 of PubMed id and text, and each tenth belongs to a fold's test split. The splits' descriptions
-    (`dataset.info.description`) say which of the two it is.
+    Where the published folds are not at hand, folds are made from the raw file (`folds.fold_of`). The splits'
+    descriptions (`dataset.info.description`) say which of the two it is.
 
     Args:
         data_dir: a folder with `ade_split_{0..9}_{train,test}.json`, or with `DRUG-AE.rel`. Default: the published
@@ -57,8 +56,8 @@ def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDic
         FileNotFoundError: the folder holds neither form.
         ValueError: there is no such fold, or a line is broken; the message names file and line.
     """
-    if fold is not None and (isinstance(fold, bool) or fold not in range(NUM_FOLDS)):
-        raise ValueError(f"ade: expected a fold from 0 to {NUM_FOLDS - 1}, got {fold!r}.")
+    if fold is not None:
+        check_fold(fold, NUM_FOLDS)
     wanted = {part: _FOLD.format(fold=fold or 0, part=part) for part in ("train", "test")}
     if data_dir is None:
         published = {part: PublishedFile(name) for part, name in {**wanted, "types": _TYPES}.items()}
@@ -71,25 +70,9 @@ def load_ade(data_dir: str | None = None, fold: int | None = None) -> DatasetDic
     if not (folder / RAW).is_file():
         raise FileNotFoundError(f"ade: expected {RAW}, or {' and '.join(wanted.values())}, in {data_dir}.")
     raw = folder / RAW
-    if fold is None:
-        return DatasetDict(
-            {"train": cached_split(partial(read_raw, types=types), raw, types, f"ADE, all sentences of {RAW}")}
-        )
-    made = f"ADE, fold {fold} of {NUM_FOLDS} made from {RAW} by the order of SHA-256 (not the published folds)"
-    return DatasetDict(
-        {
-            part: cached_split(partial(read_fold, fold=fold, part=part, types=types), raw, types, f"{made}, {part}")
-            for part in ("train", "test")
-        }
-    )
-
-
-def read_fold(path: str, fold: int, part: str, types: CorpusTypes | None = None) -> list[dict[str, Any]]:
-    """The sentences of `DRUG-AE.rel` in one part (`train` or `test`) of a fold made from it."""
-    records = read_raw(path, types)
-    ranked = sorted((_digest(record), record["id"]) for record in records)
-    in_test = {identifier for rank, (_, identifier) in enumerate(ranked) if rank % NUM_FOLDS == fold}
-    return [record for record in records if (record["id"] in in_test) == (part == "test")]
+    read = partial(read_raw, types=types)
+    everything = DatasetDict({"train": cached_split(read, raw, types, f"ADE, all sentences of {RAW}")})
+    return everything if fold is None else fold_of(everything, fold, NUM_FOLDS, f"ADE, {RAW}")
 
 
 def ade_types() -> CorpusTypes:
@@ -207,14 +190,9 @@ def _english() -> Any:
     return spacy.blank("en")
 
 
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(f"{record['id'].split('/')[0]}|{' '.join(record['tokens'])}".encode()).hexdigest()
-
-
 def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> DatasetDict:
-    read = partial(read_spert_json, types=types)
     named = f"published fold {fold or 0} of {NUM_FOLDS}"
-    parts = {part: cached_split(read, files[part], types, f"ADE, {named}, {part}") for part in ("train", "test")}
+    parts = {part: cached_split(read_list, files[part], types, f"ADE, {named}, {part}") for part in ("train", "test")}
     if fold is not None:
         return DatasetDict(parts)
     everything = concatenate_datasets(list(parts.values()))

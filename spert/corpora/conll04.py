@@ -4,12 +4,10 @@ The split of Gupta et al. 2016, with the development part of Eberts and Ulges 20
 it in SpERT JSON.
 """
 
-from functools import partial
-
 from datasets import DatasetDict
 
 from .download import corpus_files
-from .spert_json import read_spert_json
+from .spert_json import read_list
 from .splits import cached_split
 from .types import read_types
 
@@ -38,8 +36,5 @@ def load_conll04(data_dir: str | None = None) -> DatasetDict:
     files = corpus_files("conll04", FILES, data_dir)
     types = read_types(files.pop("types"))
     return DatasetDict(
-        {
-            split: cached_split(partial(read_spert_json, types=types), file, types, f"CoNLL04, {split}")
-            for split, file in files.items()
-        }
+        {split: cached_split(read_list, file, types, f"CoNLL04, {split}") for split, file in files.items()}
     )

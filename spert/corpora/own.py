@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from datasets import DatasetDict
 
-from .spert_json import read_spert_json
+from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_of
 
@@ -46,9 +45,8 @@ def load_files(
 ) -> DatasetDict:
     """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
-    read = partial(read_spert_json, types=types)
     corpus = DatasetDict(
-        {split: cached_split(read, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
+        {split: cached_split(read_list, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
     )
     if types is None:
         types = types_of(corpus)

@@ -46,6 +46,7 @@ def checked_record(record: Any, file: str, number: int, types: CorpusTypes | Non
     identifier = record.get("id", record.get("orig_id", number))
     if isinstance(identifier, bool) or not isinstance(identifier, (int, str)):
         raise ValueError(f"{where}, field 'orig_id': expected a string or a whole number, got {identifier!r}.")
+    _refuse_surrogates(str(identifier), f"{where}, field 'orig_id'")
     return {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
 
 
@@ -53,6 +54,7 @@ def _checked_tokens(tokens: Any, where: str) -> list[str]:
     for index, token in enumerate(_checked_list(tokens, f"{where}, field 'tokens'")):
         if not isinstance(token, str):
             raise ValueError(f"{where}, field 'tokens', entry {index}: expected a string, got {token!r}.")
+        _refuse_surrogates(token, f"{where}, field 'tokens', entry {index}")
     return list(tokens)
 
 
@@ -106,6 +108,15 @@ def _type_name(entry: Mapping[str, Any], where: str, known: list[str] | None) ->
     name = _field(entry, "type", where)
     if not isinstance(name, str) or not name:
         raise ValueError(f"{where}, field 'type': expected the name of a type, got {name!r}.")
+    _refuse_surrogates(name, f"{where}, field 'type'")
     if known is not None and name not in known:
         raise ValueError(f"{where}, field 'type': expected one of {known}, got {name!r}.")
     return name
+
+
+def _refuse_surrogates(text: str, where: str) -> None:
+    """Half of a surrogate pair, which JSON can escape, is no character, and no file can hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where}: expected characters, got half of a surrogate pair in {text!r}.") from error

@@ -16,7 +16,7 @@ from datasets import DatasetDict
 
 from .download import PublishedFile, download_files, existing_files
 from .schema import checked_record
-from .spert_json import read_spert_json
+from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, read_types, types_from_json
 
@@ -152,7 +152,7 @@ def _splits(files: Mapping[str, str], read: Callable[..., Any] | None, types: Co
     return DatasetDict(
         {
             split: cached_split(
-                partial(read, types=types, split=split) if read else partial(read_spert_json, types=types),
+                partial(read, types=types, split=split) if read else read_list,
                 file,
                 types,
                 f"SciERC, {split}",

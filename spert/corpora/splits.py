@@ -4,26 +4,29 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 from datasets import Dataset
 
+from .columnar import checked_table
 from .schema import FEATURES
 from .types import CorpusTypes, described
 
-Reader = Callable[[str], Iterable[dict[str, Any]]]
-"""A function of a module (or a `functools.partial` of one) from a file to checked records."""
+Reader = Callable[[str], Iterable[Any]]
+"""A function of a module (or a `functools.partial` of one) from a file to records, which are checked afterwards."""
 
 
 def cached_split(read: Reader, file: str | os.PathLike[str], types: CorpusTypes | None, description: str) -> Dataset:
     """One split of a corpus, in the Hugging Face cache as Arrow: memory-mapped, and ready at once the next time.
 
     Args:
-        read: gives the file's records, as `schema.checked_record` returns them.
+        read: gives the file's records, in the form of SpERT JSON.
         file: the annotated file. The cache knows it by its content, so that an edited file is read anew.
-        types: what `types_of` will return; without them it reads them off the rows.
+        types: refuse other types than these; `types_of` will return them. Without them it reads them off the rows.
         description: what the split is, for people.
 
     Raises:
@@ -32,9 +35,9 @@ def cached_split(read: Reader, file: str | os.PathLike[str], types: CorpusTypes 
     hidden_before = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        rows = Dataset.from_generator(
-            _rows, features=FEATURES, gen_kwargs={"read": read, "file": str(file), "content": _fingerprint(Path(file))}
-        )
+        builder = _Split(read=read, file=str(file), types=types, content=_fingerprint(Path(file)))
+        builder.download_and_prepare()
+        rows: Dataset = builder.as_dataset("train")
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, (ValueError, OSError, ModuleNotFoundError)):
             raise error.__cause__ from None  # ours, which says what to do
@@ -46,9 +49,29 @@ def cached_split(read: Reader, file: str | os.PathLike[str], types: CorpusTypes 
     return rows
 
 
-def _rows(read: Reader, file: str, content: str) -> Iterator[dict[str, Any]]:
-    """`content` is there to be hashed: another content is another dataset."""
-    yield from read(file)
+@dataclass
+class _SplitConfig(datasets.BuilderConfig):
+    """Everything that decides the rows: the cache knows a split by the hash of these."""
+
+    read: Reader | None = None
+    file: str = ""
+    types: CorpusTypes | None = None
+    content: str = ""
+
+
+class _Split(datasets.ArrowBasedBuilder):
+    """Writes one table to the cache."""
+
+    BUILDER_CONFIG_CLASS = _SplitConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=FEATURES)
+
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator("train")]
+
+    def _generate_tables(self) -> Iterator[tuple[int, pa.Table]]:
+        yield 0, checked_table(list(self.config.read(self.config.file)), self.config.file, self.config.types)
 
 
 def _fingerprint(file: Path) -> str:

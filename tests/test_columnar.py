@@ -1,0 +1,56 @@
+"""Whole columns are checked as strictly as single records."""
+
+import copy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spert.corpora.columnar import checked_table
+from spert.corpora.schema import FEATURES, checked_record
+from spert.corpora.types import CorpusTypes, TypeName
+from tests import tiny
+
+TYPES = CorpusTypes(
+    {name: TypeName(name, name) for name in tiny.ENTITY_TYPES},
+    {name: TypeName(name, name) for name in tiny.RELATION_TYPES},
+)
+ODD = [None, True, 1, -1, 99, 1.0, "", "x", "Place", [], [1], {}, {"type": "Place"}, 2**70, "\ud800"]
+
+
+def places(value, path=()):
+    """The path to every part of a JSON value."""
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+PLACES = [path for path in places(tiny.RECORDS) if path]
+
+
+def outcome(task):
+    """What a task returns, or the words with which it refuses."""
+    try:
+        return task()
+    except ValueError as error:
+        return str(error)
+
+
+def test_rows_are_those_of_the_records():
+    table = checked_table(tiny.RECORDS, "f", TYPES)
+    assert table.schema == FEATURES.arrow_schema
+    expected = [checked_record(record, "f", number, TYPES) for number, record in enumerate(tiny.RECORDS)]
+    assert table.to_pylist() == expected
+    assert checked_table([], "f").num_rows == 0
+
+
+@given(path=st.sampled_from(PLACES), odd=st.sampled_from(ODD), known=st.sampled_from([None, TYPES]))
+@settings(max_examples=400, deadline=None)
+def test_what_one_refuses_the_other_refuses_with_the_same_words(path, odd, known):
+    records = copy.deepcopy(tiny.RECORDS)
+    place = records
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = odd
+    expected = outcome(lambda: [checked_record(record, "f", number, known) for number, record in enumerate(records)])
+    assert outcome(lambda: checked_table(records, "f", known).to_pylist()) == expected
