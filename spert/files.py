@@ -46,6 +46,15 @@ def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> It
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def remove_partials(folder: str | os.PathLike[str]) -> None:
+    """Remove what writers left half-written in a folder when they were killed."""
+    for leftover in Path(folder).glob(".*partial*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
     """Write JSON, whole or not at all."""
     with atomic_writer(path) as file:

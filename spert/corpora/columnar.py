@@ -45,18 +45,21 @@ def _table(records: Sequence[Mapping[str, Any]], types: CorpusTypes | None) -> p
     _demand((starts >= 0) & (starts < ends) & (ends <= token_counts.repeat(entity_counts)))
     own_entities = entity_counts.repeat(relation_counts)
     _demand((heads >= 0) & (heads < own_entities) & (tails >= 0) & (tails < own_entities) & (heads != tails))
+    entity_types = _types(entities, types.entities if types else None)
+    relation_types = _types(relations, types.relations if types else None)
     columns = {
         "id": pa.array(_ids(records), pa.string()),
         "tokens": _lists(pa.array(tokens, pa.string()), token_counts),
         "entities": _lists(
             pa.StructArray.from_arrays(
-                [_types(entities, types and types.entities), pa.array(starts), pa.array(ends)], ["type", "start", "end"]
+                [entity_types, pa.array(starts), pa.array(ends)],
+                ["type", "start", "end"],
             ),
             entity_counts,
         ),
         "relations": _lists(
             pa.StructArray.from_arrays(
-                [_types(relations, types and types.relations), pa.array(heads), pa.array(tails)],
+                [relation_types, pa.array(heads), pa.array(tails)],
                 ["type", "head", "tail"],
             ),
             relation_counts,

@@ -1,6 +1,8 @@
 """Counts of a corpus, as the Markdown tables of its card."""
 
+import hashlib
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,6 +41,14 @@ def statistics_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "entity types": entities,
         "relation types": relations,
     }
+
+
+def fingerprint_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """The SHA-256 of a split's records, the same wherever they were read from."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def markdown_of(splits: Mapping[str, Iterable[Mapping[str, Any]]], types: CorpusTypes) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .scores import TASKS
+from .scores import AVERAGES, FIGURES, TASKS
 
 _TITLES = {
     "ner": "Entities (span and type)",
@@ -30,11 +30,11 @@ def print_scores(scores: Mapping[str, Any], title: str | None = None, console: C
             table.add_row(kind, *_percent(values), str(values["support"]))
         table.add_section()
         support = sum(values["support"] for values in per_type.values())
-        for average in ("micro", "macro"):
-            values = {name: scores[f"{task}_{average}_{name}"] for name in ("precision", "recall", "f1")}
+        for average in AVERAGES:
+            values = {name: scores[f"{task}_{average}_{name}"] for name in FIGURES}
             table.add_row(average, *_percent(values), str(support), style="bold")
         console.print(table)
 
 
 def _percent(values: Mapping[str, float]) -> list[str]:
-    return [f"{100 * values[name]:.2f}" for name in ("precision", "recall", "f1")]
+    return [f"{100 * values[name]:.2f}" for name in FIGURES]

@@ -16,6 +16,8 @@ Record = Mapping[str, Any]
 """Word-level annotations: `{"entities": [{type, start, end}], "relations": [{type, head, tail}]}`."""
 
 TASKS = ("ner", "rel_boundary", "rel_strict")
+AVERAGES = ("micro", "macro")
+FIGURES = ("precision", "recall", "f1")
 PRIMARY_SCORE = "rel_strict_micro_f1"
 """The number by which models are compared."""
 

@@ -42,6 +42,7 @@ class ShardedBatchSampler(Sampler[list[int]]):
         self.process_index = process_index
         self.num_processes = num_processes
         self.epoch = 0
+        self.skip_steps = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -51,14 +52,15 @@ class ShardedBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.steps_per_epoch * self.accumulation_steps
 
-    def set_epoch(self, epoch: int) -> None:
-        """Take another order from now on."""
+    def set_epoch(self, epoch: int, skip_steps: int = 0) -> None:
+        """Take the order of this epoch from now on, without its first optimizer steps."""
         self.epoch = epoch
+        self.skip_steps = skip_steps
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.num_records, generator=generator).tolist()
-        for micro_batch in range(len(self)):
+        for micro_batch in range(self.skip_steps * self.accumulation_steps, len(self)):
             first = (micro_batch * self.num_processes + self.process_index) * self.batch_size
             yield order[first : first + self.batch_size]
 

@@ -1,4 +1,7 @@
-"""Optimizer and learning rate, as in the paper (section 3.4)."""
+"""Optimizer and learning rate: the paper's (section 3.4), and the choices that are off by default."""
+
+import re
+from typing import Any
 
 import torch
 from torch import nn
@@ -6,18 +9,38 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_linear_schedule_with_warmup
 
+from ..modeling_spert import SpertModel
 from .arguments import TrainingArguments
 
+_LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
-def make_optimizer(model: nn.Module, arguments: TrainingArguments) -> AdamW:
-    """Torch's AdamW; weight decay on matrices only, so not on biases and layer norms."""
-    matrices = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": arguments.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return AdamW(groups, lr=arguments.learning_rate, fused=True)
+
+def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> AdamW:
+    """Torch's AdamW; weight decay on matrices only, so not on biases and layer norms.
+
+    With `head_learning_rate` the two classifiers and the width table have a rate of their own. With
+    `layerwise_lr_decay` `d` the encoder's top layer has the whole rate, the one below `d` times that, and so on down to
+    the embeddings.
+
+    Raises:
+        ValueError: the encoder's layers have no numbers to decay by.
+    """
+    scales = _encoder_scales(model.encoder, arguments.layerwise_lr_decay)
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.startswith("encoder."):
+            rate = arguments.learning_rate * scales[name.removeprefix("encoder.")]
+        else:
+            rate = arguments.head_learning_rate or arguments.learning_rate
+        decays = parameter.ndim > 1
+        group = groups.setdefault(
+            (rate, decays), {"params": [], "lr": rate, "weight_decay": arguments.weight_decay if decays else 0.0}
+        )
+        group["params"].append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
+    return AdamW([group for _, group in ordered], lr=arguments.learning_rate, fused=True)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, arguments: TrainingArguments, num_steps: int) -> LRScheduler:
@@ -25,3 +48,34 @@ def make_schedule(optimizer: torch.optim.Optimizer, arguments: TrainingArguments
     return get_linear_schedule_with_warmup(
         optimizer, num_warmup_steps=int(arguments.warmup_ratio * num_steps), num_training_steps=num_steps
     )
+
+
+def freeze_encoder(model: SpertModel) -> None:
+    """Train the heads only: the encoder gets no gradient."""
+    model.encoder.requires_grad_(False)
+
+
+def set_training_mode(model: SpertModel) -> None:
+    """Dropout on, but not in an encoder that is frozen: it is to be the same function for every sentence."""
+    model.train()
+    if not any(parameter.requires_grad for parameter in model.encoder.parameters()):
+        model.encoder.eval()
+
+
+def _encoder_scales(encoder: nn.Module, decay: float | None) -> dict[str, float]:
+    """Parameter name to the share of the learning rate that it gets."""
+    names = [name for name, _ in encoder.named_parameters()]
+    if decay is None:
+        return dict.fromkeys(names, 1.0)
+    layers = {name: int(found[1]) for name in names if (found := _LAYER.search(f".{name}"))}
+    if not layers:
+        raise ValueError(
+            f"--layerwise_lr_decay: expected an encoder with numbered layers, got {type(encoder).__name__}, whose "
+            f"parameters have names such as {names[0]!r}."
+        )
+    top = max(layers.values())
+    scales = {}
+    for name in names:
+        below_top = top - layers[name] if name in layers else top + 1 if "embed" in name else 0
+        scales[name] = decay**below_top
+    return scales

@@ -1,4 +1,4 @@
-"""What a run leaves behind: model, processor, code, scores and predictions, in one folder."""
+"""What a run leaves behind: model, processor, code, scores, predictions, pictures and card, in one folder."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,22 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora import write_spert_json
+from ..evaluation.summary import METRICS, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
 DEV_SCORES = "dev_scores.json"
-METRICS = "metrics.json"
 PREDICTIONS = "predictions.json"
 
 
 def refuse_to_overwrite(output_dir: str | os.PathLike[str], overwrite: bool) -> None:
     """*Raises* `FileExistsError` where a trained model stands in the folder and nobody said that it may go."""
-    if (Path(output_dir) / "config.json").exists() and not overwrite:
+    if is_trained(output_dir) and not overwrite:
         raise FileExistsError(
             f"{output_dir}: a trained model stands here. Name another folder with --output_dir, or replace it with "
             f"--overwrite_output_dir."
         )
+
+
+def is_trained(output_dir: str | os.PathLike[str]) -> bool:
+    """Whether a run has ended in this folder: `config.json` is the last file that it gets."""
+    return (Path(output_dir) / "config.json").exists()
 
 
 def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
@@ -32,8 +37,17 @@ def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: Spe
 
 
 def save_scores(
-    folder: str | os.PathLike[str], scores: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]
+    folder: str | os.PathLike[str],
+    scores: Mapping[str, Any],
+    predictions: Sequence[Mapping[str, Any]],
+    without_overlapping: Mapping[str, Any] | None = None,
 ) -> None:
-    """Save the scores of the test split (or of validation) and the predictions that they were counted on."""
+    """Save the scores of the test split (or of validation) and the predictions that they were counted on.
+
+    Args:
+        without_overlapping: the same scores without overlapping entities, for a file of their own.
+    """
     write_json(Path(folder) / METRICS, scores)
+    if without_overlapping is not None:
+        write_json(Path(folder) / METRICS_WITHOUT_OVERLAPPING, without_overlapping)
     write_spert_json(Path(folder) / PREDICTIONS, predictions)

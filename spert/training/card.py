@@ -1,0 +1,214 @@
+"""The model card: made from a run, never by hand."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..configuration_spert import PIPELINE_TASK, SpertConfig
+from ..corpora import CARDS
+from ..corpora.statistics import markdown_of
+from ..corpora.types import types_of
+from ..evaluation.scores import FIGURES, TASKS
+
+CARD = "README.md"
+_TEMPLATE = Path(__file__).with_name("card_template.md")
+_TASKS = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
+_SHOWN_SETTINGS = (
+    "num_train_epochs",
+    "max_train_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "head_learning_rate",
+    "layerwise_lr_decay",
+    "freeze_encoder",
+    "warmup_ratio",
+    "weight_decay",
+    "max_grad_norm",
+    "head_dropout",
+    "num_negative_spans",
+    "num_negative_relations",
+    "max_span_width",
+    "span_pooling",
+    "relation_context",
+    "train_on_validation",
+    "load_best_model_at_end",
+    "early_stopping_patience",
+    "seed",
+)
+
+
+def write_card(
+    path: str | os.PathLike[str],
+    *,
+    config: SpertConfig,
+    run: Mapping[str, Any],
+    corpus: DatasetDict,
+    split: str | None,
+    scores: Mapping[str, Any] | None,
+    without_overlapping: Mapping[str, Any] | None,
+    predictions: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write `README.md` for a trained model, with metadata that the Hub reads (`model-index`).
+
+    Args:
+        config: the model's.
+        run: what `run.json` says.
+        corpus: what it was trained and scored on, as splits.
+        split, scores, without_overlapping, predictions: what was scored, if anything was.
+    """
+    settings = run["settings"]
+    corpus_id = settings["dataset_name"] if settings["dataset_name"] in CARDS else None
+    corpus_name = _corpus_name(settings)
+    encoder = settings["model_name_or_path"]
+    is_local = os.path.isdir(encoder)
+    model_name = settings["hub_model_id"] or settings["output_dir"]
+    example = _example(predictions)
+    data = ModelCardData(
+        base_model=None if is_local else encoder,
+        library_name="transformers",
+        license="apache-2.0",
+        pipeline_tag="token-classification",
+        tags=["spert", PIPELINE_TASK, "named-entity-recognition", "relation-extraction"],
+        model_name=f"SpERT on {corpus_name}",
+        eval_results=_eval_results(scores, split, corpus_id, corpus_name),
+    )
+    types = types_of(corpus)
+    wide, total = _too_wide(corpus, config.max_span_width)
+    card = ModelCard.from_template(
+        data,
+        template_path=str(_TEMPLATE),
+        corpus_name=corpus_name,
+        encoder=Path(encoder).name if is_local else encoder,
+        max_span_width=config.max_span_width,
+        relation_threshold=config.relation_threshold,
+        model_name=model_name,
+        example_text=_python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
+        example_found=_found(example) if example else None,
+        entity_types=_names(config.entity_types),
+        relation_types=_names(config.relation_types, config.symmetric_relations),
+        corpus_table=markdown_of(corpus, types),
+        corpus_note=CARDS[corpus_id].split("{tables}")[1].strip() if corpus_id else None,
+        split=split,
+        score_table=_score_table(scores, without_overlapping),
+        type_table=_type_table(scores),
+        training_note=_training_note(run),
+        settings_table=_table(
+            ["setting", "value"],
+            [[f"`{name}`", settings[name]] for name in _SHOWN_SETTINGS if settings[name] is not None],
+        ),
+        wide_note=f": {wide} of this corpus's {total} gold entities" if wide else "",
+        max_pieces_note=f" ({config.max_pieces} word pieces)" if config.max_pieces else "",
+    )
+    card.save(path)
+
+
+def _corpus_name(settings: Mapping[str, Any]) -> str:
+    if settings["dataset_name"] in CARDS:
+        name = re.search(r"^## (.+)$", CARDS[settings["dataset_name"]], re.MULTILINE)
+        assert name is not None
+        return name[1]
+    return Path(settings["dataset_name"] or settings["train_file"]).stem
+
+
+def _eval_results(
+    scores: Mapping[str, Any] | None, split: str | None, corpus_id: str | None, corpus_name: str
+) -> list[EvalResult] | None:
+    if scores is None:
+        return None
+    return [
+        EvalResult(
+            task_type="token-classification",
+            task_name="joint entity and relation extraction",
+            dataset_type=corpus_id or corpus_name,
+            dataset_name=corpus_name,
+            dataset_split=split,
+            metric_type=figure,
+            metric_name=f"{title}: micro {figure}",
+            metric_value=round(scores[f"{task}_micro_{figure}"], 4),
+        )
+        for task, title in _TASKS.items()
+        for figure in FIGURES
+    ]
+
+
+def _score_table(scores: Mapping[str, Any] | None, without_overlapping: Mapping[str, Any] | None) -> str:
+    if scores is None or without_overlapping is None:
+        return "Nothing was scored: the corpus has no test and no validation split."
+    rows = []
+    for task in TASKS:
+        for about, values in (("", scores), (", without overlapping", without_overlapping)):
+            rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
+    return _table(["", "precision", "recall", "F1"], rows)
+
+
+def _type_table(scores: Mapping[str, Any] | None) -> str:
+    rows = [
+        [_TASKS[task], kind, *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
+        for task in TASKS
+        for kind, values in (scores or {}).get(f"{task}_per_type", {}).items()
+    ]
+    return _table(["", "type", "precision", "recall", "F1", "gold"], rows) if rows else "None."
+
+
+def _training_note(run: Mapping[str, Any]) -> str:
+    machine, versions, outcome = run["machine"], run["versions"], run["outcome"]
+    precision = "float32" if machine["mixed_precision"] == "no" else f"mixed precision ({machine['mixed_precision']})"
+    return (
+        f"{outcome['steps']} optimizer steps in {outcome['epochs']} epoch(s), {machine['num_processes']} process(es), "
+        f"{machine['device']}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of epoch "
+        f"{outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
+        f"{versions['torch']}, transformers {versions['transformers']}."
+    )
+
+
+def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first short sentence in which the model found a relation, or else an entity, and not more than fits here."""
+    short = [
+        record
+        for record in predictions
+        if 3 <= len(record["tokens"]) <= 40 and len(record["entities"]) + len(record["relations"]) <= 12
+    ]
+    for field in ("relations", "entities"):
+        for record in short:
+            if record[field]:
+                return record
+    return None
+
+
+def _found(record: Mapping[str, Any]) -> str:
+    texts = [" ".join(record["tokens"][one["start"] : one["end"]]) for one in record["entities"]]
+    lines = [f"* {one['type']}: {_plain(text)}" for one, text in zip(record["entities"], texts)]
+    lines += [
+        f"* {one['type']}: from {_plain(texts[one['head']])} to {_plain(texts[one['tail']])}"
+        for one in record["relations"]
+    ]
+    return "\n".join(lines)
+
+
+def _too_wide(corpus: DatasetDict, max_span_width: int) -> tuple[int, int]:
+    widths = [one["end"] - one["start"] for rows in corpus.values() for record in rows["entities"] for one in record]
+    return sum(width > max_span_width for width in widths), len(widths)
+
+
+def _names(names: Sequence[str], symmetric: Sequence[str] = ()) -> str:
+    return ", ".join(f"`{name}`" + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+
+
+def _python_string(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
