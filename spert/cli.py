@@ -1,4 +1,4 @@
-"""The command `spert`: convert, predict, evaluate, score, corpus."""
+"""The command `spert`: convert, predict, evaluate, score, summary, push, corpus."""
 
 import sys
 from pathlib import Path
@@ -133,6 +133,35 @@ def score(
     if output is not None:
         write_json(output, scores)
     print_scores(scores, title=f"{predictions} against {references}, {len(found)} sentences")
+
+
+@app.command()
+def summary(
+    folders: Annotated[list[Path], typer.Argument(help="Output folders of training: seeds, folds.")],
+    output: Annotated[Path | None, typer.Option(help="A file for the numbers, JSON.")] = None,
+) -> None:
+    """Mean and standard deviation of scores over runs."""
+    from .evaluation.summary import print_summary, summarize
+    from .files import write_json
+
+    numbers = summarize(folders)
+    if output is not None:
+        write_json(output, numbers)
+    print_summary(numbers, f"{len(folders)} runs")
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A trained model's folder.")],
+    repository: Annotated[str, typer.Argument(help="org/name on the Hub; it is made where it does not exist.")],
+    token: Annotated[str | None, typer.Option(help="Default: the one that `hf auth login` saved.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository a private one.")] = False,
+    message: Annotated[str, typer.Option(help="The commit's message.")] = "Upload model",
+) -> None:
+    """Upload a trained model to the Hub: code, weights, processor, card and metrics, in one commit."""
+    from .hub import push_folder
+
+    typer.echo(f"Uploaded: {push_folder(folder, repository, token=token, private=private or None, message=message)}")
 
 
 def _load(model: str):  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`

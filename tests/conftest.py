@@ -1,5 +1,6 @@
 """Where the real corpora and the golden numbers are, and models that many tests share."""
 
+import json
 import os
 from pathlib import Path
 
@@ -62,4 +63,32 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("model") / "spert-tiny"
     save_model(folder, tiny.model("bert"), tiny.processor("bert"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory):
+    """A pre-trained encoder without dropout, so that runs on different numbers of processes can be equal."""
+    folder = tmp_path_factory.mktemp("encoder")
+    import torch
+    from transformers import AutoModel
+
+    from tests import tiny
+
+    torch.manual_seed(0)
+    config = tiny.config("bert").encoder_config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    AutoModel.from_config(config).save_pretrained(folder)
+    tiny.tokenizer("bert").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory):
+    """Some sentences of the shipped corpus, 13 to train on: no multiple of the batch sizes."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, number in (("train", 13), ("validation", 5), ("test", 7)):
+        records = json.loads((ROOT / "examples" / "gazette" / f"{split}.json").read_text())[:number]
+        (folder / f"{split}.json").write_text(json.dumps(records))
+    (folder / "types.json").write_text((ROOT / "examples" / "gazette" / "types.json").read_text())
     return folder

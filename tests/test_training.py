@@ -1,8 +1,6 @@
 """`train_accelerate.py` as users run it: real processes."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoProcessor
 
 from spert.evaluation import compute_scores
@@ -18,103 +17,51 @@ from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.optimization import make_optimizer, make_schedule
 from tests import tiny
-
-GAZETTE = Path(__file__).parent.parent / "examples" / "gazette"
-ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-ONE = [*ACCELERATE, "--num_processes", "1", "--mixed_precision", "no", "--num_machines", "1", "--dynamo_backend", "no"]
+from tests.runs import ACCELERATE, ONE, settings, several, train
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    """A pre-trained encoder without dropout, so that runs on different numbers of processes can be equal."""
-    folder = tmp_path_factory.mktemp("encoder")
-    torch.manual_seed(0)
-    config = tiny.config("bert").encoder_config
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    AutoModel.from_config(config).save_pretrained(folder)
-    tiny.tokenizer("bert").save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Some sentences of the shipped corpus, 11 to train on: no multiple of the batch sizes."""
-    folder = tmp_path_factory.mktemp("corpus")
-    for split, number in (("train", 11), ("validation", 5), ("test", 7)):
-        records = json.loads((GAZETTE / f"{split}.json").read_text())[:number]
-        (folder / f"{split}.json").write_text(json.dumps(records))
-    (folder / "types.json").write_text((GAZETTE / "types.json").read_text())
-    return folder
-
-
-def train(launcher, output, *flags, **environment):
-    root = Path(__file__).parent.parent
-    done = subprocess.run(
-        [*launcher, str(root / "train_accelerate.py"), *map(str, flags), "--output_dir", str(output)],
-        cwd=output.parent,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1", **environment},
-        timeout=300,
-    )
-    return done
-
-
-def settings(corpus, encoder, **changes):
-    defaults = {
-        "dataset_name": corpus,
-        "model_name_or_path": encoder,
-        "num_train_epochs": 2,
-        "per_device_train_batch_size": 4,
-        "head_dropout": 0.0,
-        "learning_rate": 1e-2,
-        "seed": 7,
-    }
-    return [word for name, value in (defaults | changes).items() for word in (f"--{name}", str(value))]
-
-
-@pytest.fixture(scope="module")
-def trained(corpus, encoder, tmp_path_factory):
+def trained(small_corpus, small_encoder, tmp_path_factory):
     output = tmp_path_factory.mktemp("run") / "one"
-    done = train(ONE, output, *settings(corpus, encoder))
+    done = train(ONE, output, *settings(small_corpus, small_encoder))
     assert done.returncode == 0, done.stderr
     return output, done
 
 
-def test_what_a_run_leaves_behind(trained, corpus):
+def test_what_a_run_leaves_behind(trained, small_corpus):
     output, done = trained
     names = {file.name for file in output.iterdir()}
     assert {"config.json", "model.safetensors", "processor_config.json", "modeling_spert.py"} <= names
     assert {"metrics.json", "predictions.json", "dev_scores.json"} <= names
     assert not [name for name in names if "partial" in name]
     predictions = json.loads((output / "predictions.json").read_text())
-    test = json.loads((corpus / "test.json").read_text())
+    test = json.loads((small_corpus / "test.json").read_text())
     assert [one["tokens"] for one in predictions] == [one["tokens"] for one in test]
     metrics = json.loads((output / "metrics.json").read_text())
     assert metrics == compute_scores(test, predictions, symmetric_relations=["married_to"])
     dev = json.loads((output / "dev_scores.json").read_text())
     assert [row["epoch"] for row in dev] == [1, 2]
-    assert [row["step"] for row in dev] == [3, 6]
+    assert [row["step"] for row in dev] == [4, 8]
     assert dev[1]["entity_loss"] < dev[0]["entity_loss"]
     assert "rel_strict_micro_f1" in dev[0]
     assert "Relations, strict" in done.stdout
     assert "1 process(es)" in done.stdout
 
 
-def test_the_saved_model_predicts_what_was_scored(trained, corpus):
+def test_the_saved_model_predicts_what_was_scored(trained, small_corpus):
     output, _ = trained
     model = AutoModel.from_pretrained(output, trust_remote_code=True)
     processor = AutoProcessor.from_pretrained(output, trust_remote_code=True)
-    test = json.loads((corpus / "test.json").read_text())
+    test = json.loads((small_corpus / "test.json").read_text())
     records = as_spert_json(predict(model, processor, [one["tokens"] for one in test]))
     saved = json.loads((output / "predictions.json").read_text())
     assert records == [{name: one[name] for name in ("tokens", "entities", "relations")} for one in saved]
 
 
-def test_same_seed_same_result(trained, corpus, encoder, tmp_path):
+def test_same_seed_same_result(trained, small_corpus, small_encoder, tmp_path):
     output, _ = trained
-    assert train(ONE, tmp_path / "again", *settings(corpus, encoder)).returncode == 0
-    assert train(ONE, tmp_path / "other", *settings(corpus, encoder, seed=8)).returncode == 0
+    assert train(ONE, tmp_path / "again", *settings(small_corpus, small_encoder)).returncode == 0
+    assert train(ONE, tmp_path / "other", *settings(small_corpus, small_encoder, seed=8)).returncode == 0
     ours, again, other = (
         load_file(folder / "model.safetensors") for folder in (output, tmp_path / "again", tmp_path / "other")
     )
@@ -123,50 +70,62 @@ def test_same_seed_same_result(trained, corpus, encoder, tmp_path):
     assert (output / "metrics.json").read_text() == (tmp_path / "again" / "metrics.json").read_text()
 
 
-def test_two_cpu_processes_train_as_one_does(trained, corpus, encoder, tmp_path):
-    """Global batches of 4: two processes with 2 each, one with 4, one with 2 twice; the last batch has 3 sentences."""
-    output, _ = trained
-    two = [*ACCELERATE, "--multi_gpu", "--num_processes", "2", "--mixed_precision", "no", "--num_machines", "1"]
-    two += ["--dynamo_backend", "no", "--main_process_port", "0"]
-    done = train(
-        two,
-        tmp_path / "two",
-        *settings(corpus, encoder, per_device_train_batch_size=2),
-        ACCELERATE_USE_CPU="true",
-    )
-    assert done.returncode == 0, done.stderr
-    assert "2 process(es) on cpu" in done.stdout
-    accumulated = settings(corpus, encoder, per_device_train_batch_size=2, gradient_accumulation_steps=2)
-    assert train(ONE, tmp_path / "accumulated", *accumulated).returncode == 0
-    expected = json.loads((output / "dev_scores.json").read_text())
-    for folder in (tmp_path / "two", tmp_path / "accumulated"):
-        scores = json.loads((folder / "dev_scores.json").read_text())
-        for row, wanted in zip(scores, expected, strict=True):
-            assert row == pytest.approx(wanted, abs=1e-5)
-        weights, wanted = load_file(folder / "model.safetensors"), load_file(output / "model.safetensors")
-        for name, value in weights.items():
-            torch.testing.assert_close(value, wanted[name], atol=1e-3, rtol=1e-3)
-        assert (folder / "predictions.json").read_text() == (output / "predictions.json").read_text()
+def step_losses(folder):
+    """The entity and the relation loss of each step, as the tracker heard of them."""
+    events = EventAccumulator(str(folder / "spert"))
+    events.Reload()
+    return [[event.value for event in events.Scalars(name)] for name in ("entity_loss", "relation_loss")]
 
 
-def test_a_launcher_that_starts_fewer_processes_is_refused(corpus, encoder, tmp_path):
-    done = train([*ACCELERATE, "--cpu", "--num_processes", "2"], tmp_path / "x", *settings(corpus, encoder))
+@pytest.mark.slow
+def test_any_number_of_processes_trains_as_one_does(small_corpus, small_encoder, tmp_path):
+    """Global batches of 6, and one of a single sentence, which leaves processes without any."""
+    shapes = {
+        "one": (ONE, {"per_device_train_batch_size": 6}),
+        "accumulated": (ONE, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}),
+        "two": (several(2), {"per_device_train_batch_size": 3}),
+        "three": (several(3), {"per_device_train_batch_size": 2}),
+    }
+    for name, (launcher, changes) in shapes.items():
+        flags = settings(small_corpus, small_encoder, **changes, with_tracking=True, logging_steps=1)
+        done = train(launcher, tmp_path / name, *flags, "--report_to", "tensorboard", ACCELERATE_USE_CPU="true")
+        assert done.returncode == 0, done.stderr
+        number = {"two": 2, "three": 3}.get(name, 1)
+        assert f"{number} process(es) on cpu" in done.stdout
+    expected = step_losses(tmp_path / "one")
+    assert [len(losses) for losses in expected] == [6, 6]
+    one = tmp_path / "one"
+    for name in ("accumulated", "two", "three"):
+        folder = tmp_path / name
+        for losses, wanted in zip(step_losses(folder), expected, strict=True):
+            assert losses == pytest.approx(wanted, abs=1e-5)
+        rows, wanted = (json.loads((one_of / "dev_scores.json").read_text()) for one_of in (folder, one))
+        for row, wanted_row in zip(rows, wanted, strict=True):
+            assert row == pytest.approx(wanted_row, abs=1e-5)
+        weights, wanted = load_file(folder / "model.safetensors"), load_file(one / "model.safetensors")
+        for parameter, value in weights.items():
+            torch.testing.assert_close(value, wanted[parameter], atol=1e-3, rtol=1e-3)
+        assert (folder / "predictions.json").read_text() == (one / "predictions.json").read_text()
+
+
+def test_a_launcher_that_starts_fewer_processes_is_refused(small_corpus, small_encoder, tmp_path):
+    done = train([*ACCELERATE, "--cpu", "--num_processes", "2"], tmp_path / "x", *settings(small_corpus, small_encoder))
     assert done.returncode != 0
     assert "Expected 2 processes, as accelerate launch was asked for, but 1 run" in done.stderr
     (tmp_path / "config.yaml").write_text(
         yaml.safe_dump({"compute_environment": "LOCAL_MACHINE", "distributed_type": "NO", "num_processes": 3})
     )
     launcher = [*ACCELERATE, "--cpu", "--config_file", str(tmp_path / "config.yaml")]
-    done = train(launcher, tmp_path / "x", *settings(corpus, encoder))
+    done = train(launcher, tmp_path / "x", *settings(small_corpus, small_encoder))
     assert "Expected 3 processes" in done.stderr
 
 
-def test_own_files_with_declared_types_and_no_test_split(corpus, encoder, tmp_path):
+def test_own_files_with_declared_types_and_no_test_split(small_corpus, small_encoder, tmp_path):
     flags = {
-        "train_file": corpus / "train.json",
-        "validation_file": corpus / "validation.json",
-        "types_file": corpus / "types.json",
-        "model_name_or_path": encoder,
+        "train_file": small_corpus / "train.json",
+        "validation_file": small_corpus / "validation.json",
+        "types_file": small_corpus / "types.json",
+        "model_name_or_path": small_encoder,
         "max_train_steps": 2,
         "per_device_train_batch_size": 4,
     }
@@ -180,13 +139,13 @@ def test_own_files_with_declared_types_and_no_test_split(corpus, encoder, tmp_pa
     assert [(row["epoch"], row["step"]) for row in dev] == [(1, 2)]
 
 
-def test_entities_only(encoder, tmp_path):
+def test_entities_only(small_encoder, tmp_path):
     records = [
         {"tokens": ["Ada", "of", "Oslo"], "entities": [{"type": "Place", "start": 2, "end": 3}], "relations": []}
     ] * 5
     (tmp_path / "train.json").write_text(json.dumps(records))
     flags = ["--train_file", tmp_path / "train.json", "--test_file", tmp_path / "train.json", "--max_train_steps", 30]
-    flags += ["--learning_rate", 1e-2, "--model_name_or_path", encoder]
+    flags += ["--learning_rate", 1e-2, "--model_name_or_path", small_encoder]
     done = train([sys.executable], tmp_path / "out", *flags)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -195,10 +154,10 @@ def test_entities_only(encoder, tmp_path):
     assert json.loads((tmp_path / "out" / "dev_scores.json").read_text())[0]["relation_loss"] == 0.0
 
 
-def test_a_trained_model_is_not_overwritten_unasked(trained, corpus, encoder):
+def test_a_trained_model_is_not_overwritten_unasked(trained, small_corpus, small_encoder):
     output, _ = trained
     before = (output / "model.safetensors").stat().st_mtime_ns
-    done = train([sys.executable], output, *settings(corpus, encoder))
+    done = train([sys.executable], output, *settings(small_corpus, small_encoder))
     assert done.returncode != 0
     assert "--overwrite_output_dir" in done.stderr
     assert (output / "model.safetensors").stat().st_mtime_ns == before

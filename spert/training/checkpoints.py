@@ -103,7 +103,11 @@ class Checkpoints:
         self._refuse_damaged(place, manifest["files"])
         self._refuse_foreign(place, manifest["identity"])
         self.accelerator.load_state(str(place))
-        return Progress.from_json(read_json(place / _PROGRESS))
+        progress = Progress.from_json(read_json(place / _PROGRESS))
+        if self.accelerator.is_main_process:
+            self._bring_best(place.parent, progress)
+        self.accelerator.wait_for_everyone()
+        return progress
 
     def _find(self, wanted: str) -> Path | None:
         if wanted == LATEST:
@@ -124,6 +128,16 @@ class Checkpoints:
     def _best(self, progress: Progress) -> Path:
         assert progress.best is not None
         return self.folder / f"best-{progress.best.step:08d}"
+
+    def _bring_best(self, folder: Path, progress: Progress) -> None:
+        """Of a checkpoint in another run's folder, its best weights come along; a run that keeps none has none."""
+        if progress.best is None or self._best(progress).is_dir():
+            return
+        source = folder / self._best(progress).name
+        if source.is_dir():
+            staging = _staging(self._best(progress))
+            shutil.copytree(source, staging, dirs_exist_ok=True)
+            _publish(staging, self._best(progress))
 
     def _prune_best(self, progress: Progress) -> None:
         """Remove best weights that neither the run nor a checkpoint that it may go back to knows as best."""

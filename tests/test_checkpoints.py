@@ -1,0 +1,258 @@
+"""Interrupted runs end as uninterrupted ones do; what cannot be resumed is refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from spert.training.checkpoints import Checkpoints, refuse_to_lose
+from spert.training.progress import Best, Progress
+from tests.runs import ONE, command, settings, several, train, variables
+
+ALONE = [sys.executable]
+
+
+def long_run(corpus, encoder, **changes):
+    """Dropout on, so that random states count; a checkpoint at every step."""
+    defaults = {"num_train_epochs": 12, "head_dropout": 0.3, "learning_rate": 1e-3, "checkpointing_steps": 1}
+    return settings(corpus, encoder, **(defaults | {"load_best_model_at_end": True} | changes))
+
+
+def result(folder):
+    dev = json.loads((folder / "dev_scores.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return load_file(folder / "model.safetensors"), dev, metrics, (folder / "predictions.json").read_text()
+
+
+def assert_equal(folder, uninterrupted):
+    weights, *others = result(folder)
+    expected, *wanted = uninterrupted
+    assert others == wanted
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small_corpus, small_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    done = train(ALONE, folder, *long_run(small_corpus, small_encoder))
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "checkpoints").glob("step-*"))) == 2
+    return result(folder)
+
+
+def start(folder, *flags):
+    return subprocess.Popen(
+        command(ALONE, folder, *flags),
+        cwd=folder.parent,
+        env=variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, process):
+    """Wait until a condition holds or the process ends."""
+    while process.poll() is None and not condition():
+        time.sleep(0.005)
+
+
+def newest(folder):
+    return max((path.name for path in folder.glob("checkpoints/step-*")), default="")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(small_corpus, small_encoder, uninterrupted, tmp_path):
+    """The moments are other ones in every run of this test; a failure prints them."""
+    chance = random.Random()
+    moments = []
+    folder = tmp_path / "killed"
+    flags = [*long_run(small_corpus, small_encoder), "--resume_from_checkpoint", "latest"]
+    for _ in range(4):
+        before = newest(folder)
+        process = start(folder, *flags)
+        # From before the first step of this session to far into it, writing included.
+        wait_for(lambda before=before: newest(folder) > before or any(folder.glob("checkpoints/.*")), process)
+        moments.append(chance.uniform(0, 0.8))
+        time.sleep(moments[-1])
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    print(f"killed after {moments}, at {newest(folder)}")
+    done = train(ALONE, folder, *flags)
+    assert done.returncode == 0, done.stderr
+    assert_equal(folder, uninterrupted)
+    assert not list(folder.rglob("*partial*"))
+    again = train(ALONE, folder, *flags)
+    assert again.returncode == 0
+    assert "has ended already" in again.stdout
+
+
+@pytest.mark.slow
+def test_a_cluster_that_takes_the_machine_away(small_corpus, small_encoder, uninterrupted, tmp_path):
+    """SIGTERM: a checkpoint although none were asked for, and exit code 143."""
+    folder = tmp_path / "terminated"
+    flags = long_run(small_corpus, small_encoder, checkpointing_steps=10**6)
+    process = start(folder, *flags)
+    wait_for((folder / "dev_scores.json").exists, process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, output
+    assert "SIGTERM: wrote a checkpoint at step" in output
+    assert not (folder / "config.json").exists()
+    refused = train(ALONE, folder, *flags)
+    assert refused.returncode != 0
+    assert "Go on with --resume_from_checkpoint latest" in refused.stderr
+    done = train(ALONE, folder, *flags, "--resume_from_checkpoint", "latest")
+    assert done.returncode == 0, done.stderr
+    assert "Resuming at step" in done.stdout
+    assert_equal(folder, uninterrupted)
+
+
+@pytest.mark.slow
+def test_several_processes_resume_too(small_corpus, small_encoder, tmp_path):
+    flags = long_run(small_corpus, small_encoder, num_train_epochs=3, per_device_train_batch_size=2)
+    through = train(several(2), tmp_path / "through", *flags, ACCELERATE_USE_CPU="true")
+    assert through.returncode == 0, through.stderr
+    middle = tmp_path / "through" / "checkpoints" / "step-00000011"
+    done = train(several(2), tmp_path / "second", *flags, "--resume_from_checkpoint", middle, ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    assert "Resuming at step 11 of 12" in done.stdout
+    assert_equal(tmp_path / "second", result(tmp_path / "through"))
+
+
+def test_latest_without_a_checkpoint_starts_from_the_beginning(small_corpus, small_encoder, tmp_path):
+    folder = tmp_path / "new"
+    (folder / "checkpoints" / ".step-00000003.partial").mkdir(parents=True)
+    flags = settings(small_corpus, small_encoder, max_train_steps=1, resume_from_checkpoint="latest")
+    done = train(ONE, folder, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "training starts from the beginning" in done.stdout
+    assert not list(folder.rglob(".*"))
+
+
+class TestCheckpoints:
+    """In this process, with a model of one layer."""
+
+    IDENTITY = {"model": {"entity_types": ["Person", "Place"], "hidden_size": 32}, "settings": {"seed": 1}}
+
+    @pytest.fixture
+    def parts(self, tmp_path):
+        accelerator = Accelerator()
+        model, optimizer = torch.nn.Linear(2, 2), None
+        optimizer = torch.optim.AdamW(model.parameters())
+        model, optimizer = accelerator.prepare(model, optimizer)
+        yield SimpleNamespace(accelerator=accelerator, model=model, folder=tmp_path)
+        accelerator.free_memory()
+
+    def checkpoints(self, parts, limit=2, **identity):
+        return Checkpoints(parts.accelerator, parts.folder, self.IDENTITY | identity, limit)
+
+    def test_what_is_saved_comes_back(self, parts):
+        checkpoints = self.checkpoints(parts)
+        weight = parts.model.weight.detach().clone()
+        random_number_next = torch.get_rng_state()
+        progress = Progress(epoch=1, step=7, losses=[0.1, 1 / 3], best=Best(1, 6, 0.25), seconds=1.5)
+        place = checkpoints.save(progress)
+        expected = torch.rand(3)
+        torch.nn.init.zeros_(parts.model.weight)
+        assert self.checkpoints(parts).load("latest") == progress
+        assert torch.equal(parts.model.weight, weight)
+        assert torch.equal(torch.get_rng_state(), random_number_next)
+        assert torch.equal(torch.rand(3), expected)
+        assert self.checkpoints(parts).load(str(place)) == progress
+
+    def test_older_ones_go(self, parts):
+        checkpoints = self.checkpoints(parts, limit=2)
+        for step in range(1, 5):
+            checkpoints.save(Progress(step=step))
+        assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["step-00000003", "step-00000004"]
+        again = self.checkpoints(parts, limit=1)  # who goes back to step 3 goes on from there
+        again.load(str(checkpoints.folder / "step-00000003"))
+        again.save(Progress(step=3))
+        assert self.checkpoints(parts).load("latest").step == 3
+
+    def test_best_weights_are_kept_as_long_as_a_checkpoint_knows_them(self, parts):
+        checkpoints = self.checkpoints(parts, limit=1)
+        names = lambda: sorted(path.name for path in checkpoints.folder.glob("best-*"))  # noqa: E731
+        first = Progress(step=1, best=Best(1, 1, 0.5))
+        checkpoints.save_best(parts.model, first)
+        kept = parts.model.weight.detach().clone()
+        checkpoints.save(first)
+        torch.nn.init.zeros_(parts.model.weight)
+        second = Progress(step=2, best=Best(2, 2, 0.6))
+        checkpoints.save_best(parts.model, second)
+        assert names() == ["best-00000001", "best-00000002"], "killed now, the run goes back to step 1"
+        checkpoints.save(second)
+        assert names() == ["best-00000002"]
+        checkpoints.load_best(parts.model, second)
+        assert not parts.model.weight.any()
+        assert kept.any()
+
+    def test_a_checkpoint_of_another_run_is_refused_with_what_differs(self, parts):
+        place = self.checkpoints(parts).save(Progress(step=1))
+        other = {"model": {"entity_types": ["Person"], "hidden_size": 64}, "settings": {"seed": 1}}
+        message = (
+            r"another run. It differs in model.entity_types: \['Person', 'Place'\] in the checkpoint, \['Person'\] "
+            r"here; model.hidden_size: 32 in the checkpoint, 64 here\."
+        )
+        with pytest.raises(ValueError, match=message):
+            self.checkpoints(parts, **other).load(str(place))
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "progress.json"])
+    def test_a_damaged_checkpoint_is_refused(self, parts, name):
+        place = self.checkpoints(parts).save(Progress(step=1))
+        content = (place / name).read_bytes()
+        (place / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(ValueError, match=rf"damaged: expected {name} to have the SHA-256 .* Name an older"):
+            self.checkpoints(parts).load("latest")
+        (place / name).unlink()
+        with pytest.raises(ValueError, match=rf"damaged: {name} is missing"):
+            self.checkpoints(parts).load("latest")
+
+    def test_what_is_no_checkpoint_is_refused(self, parts):
+        assert self.checkpoints(parts).load("latest") is None
+        with pytest.raises(FileNotFoundError, match=r"expected `latest` or a whole checkpoint's folder"):
+            self.checkpoints(parts).load(str(parts.folder))
+
+    def test_checkpoints_are_not_lost_unasked(self, parts):
+        place = self.checkpoints(parts).save(Progress(step=1))
+        with pytest.raises(FileExistsError, match="checkpoints of an unfinished run stand here"):
+            refuse_to_lose(parts.folder, resume=False, overwrite=False)
+        refuse_to_lose(parts.folder, resume=True, overwrite=False)
+        assert place.is_dir()
+        refuse_to_lose(parts.folder, resume=False, overwrite=True)
+        assert not place.exists()
+
+
+class TestProgress:
+    def test_the_best_epoch_is_the_first_of_equals(self):
+        progress = Progress()
+        outcomes = []
+        for epoch, score in enumerate([0.1, 0.3, 0.3, 0.2, 0.4]):
+            progress.step += 5
+            outcomes.append(progress.end_epoch({"epoch": epoch + 1, "f1": score}, "f1"))
+        assert outcomes == [True, True, False, False, True]
+        assert progress.best == Best(epoch=5, step=25, score=0.4)
+        assert progress.epochs_without_improvement == 0
+
+    def test_without_dev_scores_nothing_is_best(self):
+        progress = Progress()
+        assert not progress.end_epoch({"epoch": 1}, "f1")
+        assert (progress.best, progress.epochs_without_improvement) == (None, 0)
+
+    def test_json(self):
+        progress = Progress(2, 1, 9, [0.1, 0.2], [{"epoch": 1}], Best(1, 4, 0.5), 1, 2.5)
+        assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
