@@ -282,7 +282,7 @@ class SpertModel(SpertPreTrainedModel):
         if cls_piece is None:
             cls_piece = input_ids.new_zeros(len(input_ids))
         cls_states = hidden_states[torch.arange(len(hidden_states), device=hidden_states.device), cls_piece]
-        pooler = RangePooler(hidden_states, self.config.span_pooling)
+        pooler = self.pooler_of(hidden_states)
 
         if spans is None:
             spans, entity_logits = self._score_candidate_spans(pooler, cls_states, word_pieces)
@@ -315,6 +315,10 @@ class SpertModel(SpertPreTrainedModel):
         if return_dict is None:
             return_dict = self.config.return_dict
         return output if return_dict else output.to_tuple()
+
+    def pooler_of(self, hidden_states: Tensor) -> RangePooler:
+        """What pools ranges of pieces as the configuration says. *Shape:* `(batch, pieces, hidden)`."""
+        return RangePooler(hidden_states, self.config.span_pooling)
 
     def _score_candidate_spans(
         self, pooler: RangePooler, cls_states: Tensor, word_pieces: Tensor
@@ -353,6 +357,7 @@ class SpertModel(SpertPreTrainedModel):
             context, take(pooled, head), take(pooled, tail), take(widths, head), take(widths, tail)
         )
 
+    @torch.compiler.disable
     def _score_candidate_pairs(
         self,
         pooler: RangePooler,
@@ -361,7 +366,10 @@ class SpertModel(SpertPreTrainedModel):
         spans: Tensor,
         entity_logits: Tensor,
     ) -> dict[str, Tensor]:
-        """All ordered pairs of the spans that are predicted to be entities; one synchronisation with the host."""
+        """All ordered pairs of the spans that are predicted to be entities; one synchronisation with the host.
+
+        Never compiled: its shapes depend on the data, so that nearly every batch would be compiled anew.
+        """
         is_entity = (entity_logits.argmax(dim=-1) > 0) & (span_widths(spans) > 0)  # (batch, spans)
         counts = is_entity.sum(dim=1)
         num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()

@@ -124,7 +124,7 @@ class RangePooler:
         start, end = ranges.unbind(-1)
         length = end - start
         if self.pooling == "max":
-            powers = 2 ** torch.arange(1, max(self.num_pieces, 1).bit_length(), device=ranges.device)
+            powers = 2 ** torch.arange(1, _num_levels(self.num_pieces), device=ranges.device)
             level = torch.bucketize(length, powers, right=True)
             row = (level * self.batch_size + sentence) * self.num_pieces
             pooled = torch.maximum(
@@ -142,8 +142,8 @@ class RangePooler:
 def _maximum_table(hidden: Tensor) -> Tensor:
     """*Shape:* `(batch, pieces, hidden)` to `(levels, batch, pieces, hidden)`; no range goes past the end."""
     num_pieces = hidden.shape[1]
-    num_levels = max(num_pieces, 1).bit_length()
-    if not (torch.is_grad_enabled() and hidden.requires_grad):
+    num_levels = _num_levels(num_pieces)
+    if not ((torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling()):
         # Filled in place: stacking would hold every level twice.
         table = hidden.new_empty((num_levels, *hidden.shape))
         table[0] = hidden
@@ -158,6 +158,16 @@ def _maximum_table(hidden: Tensor) -> Tensor:
         half, below = 2 ** (level - 1), levels[-1]
         levels.append(torch.cat((torch.maximum(below[:, :-half], below[:, half:]), below[:, -half:]), dim=1))
     return torch.stack(levels)
+
+
+def _num_levels(num_pieces: int) -> int:
+    """Levels whose ranges fit into this many pieces. By comparisons, so that compiled code is made anew only where the
+    number of levels changes.
+    """
+    levels = 1
+    while 2**levels <= num_pieces:
+        levels += 1
+    return levels
 
 
 def pool_by_width(pooler: RangePooler, word_pieces: Tensor, max_width: int) -> Iterator[Tensor]:

@@ -1,6 +1,8 @@
 """The command `spert`: convert, predict, evaluate, score, summary, push, corpus."""
 
+import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(corpus_app, name="corpus")
+
+
+class Dtype(StrEnum):
+    """The numbers that a model computes with."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
 
 Model = Annotated[str, typer.Option(help="A trained model: a folder, or a repository on the Hub.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Sentences that pass the encoder together.")]
@@ -43,31 +54,66 @@ def convert(
 @app.command()
 def predict(
     model: Model,
-    input: Annotated[Path, typer.Option(help="Sentences: SpERT JSON (.json) or JSON Lines (.jsonl).")],
-    output: Annotated[Path, typer.Option(help="The file for the results, .json or .jsonl.")],
+    input: Annotated[
+        str,
+        typer.Option(help="Sentences: .jsonl, .json (SpERT JSON), .txt, .parquet, or a dataset (disk, Hub)."),
+    ],
+    output: Annotated[str, typer.Option(help="A file (.jsonl, .json, .parquet), or a folder for shards of .jsonl.")],
     batch_size: BatchSize = 16,
     relation_threshold: Annotated[float | None, typer.Option(help="Default: the model's own.")] = None,
+    split: Annotated[str, typer.Option(help="Of a dataset.")] = "train",
+    column: Annotated[str | None, typer.Option(help="The field with text or words. Default: tokens or text.")] = None,
+    dtype: Annotated[Dtype, typer.Option(help="The model's numbers.")] = Dtype.float32,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes, each with its cores or accelerator.")] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, help="Entries that are written, and redone, together.")] = 10_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the shards of an interrupted run.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True, help="One of several processes.")] = False,
 ) -> None:
-    """Extract entities and relations from a file."""
-    from .prediction import predict as predict_sentences
-    from .prediction_files import check_ending, read_sentences, write_results
+    """Extract entities and relations from any number of sentences, in constant memory."""
+    from .extraction import bulk
+    from .extraction.sinks import sink_of
 
-    check_ending(output)
-    sentences, ids = read_sentences(input)
-    loaded, processor = _load(model)
-    results = predict_sentences(
-        loaded,
-        processor,
-        sentences,
-        batch_size=batch_size,
+    folder, place = bulk.shards_folder(output), Path(output)
+    sink = sink_of(place)
+    plan, source = bulk.plan_of(
+        model,
+        input,
+        split=split,
+        column=column,
         relation_threshold=relation_threshold,
-        progress=sys.stderr.isatty(),
+        dtype=dtype.value,
+        shard_size=shard_size,
     )
-    write_results(output, results, ids)
-    typer.echo(
-        f"{output}: {sum(len(result['entities']) for result in results)} entities and "
-        f"{sum(len(result['relations']) for result in results)} relations in {len(results)} sentences."
-    )
+    if not worker:
+        bulk.make_plan(plan, folder, resume)
+    if num_processes > 1 and not worker:
+        code = bulk.launch_workers(num_processes, [*sys.argv[2:], "--worker"])
+        if code:
+            raise RuntimeError(f"A process ended with exit code {code}. Finished shards are kept: go on with --resume.")
+    else:
+        rank, of = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+        loaded, processor = _load(model, dtype.value, int(os.environ.get("LOCAL_RANK", "0")))
+        bulk.make_shards(
+            plan,
+            source,
+            folder,
+            sink,
+            loaded,
+            processor,
+            batch_size=batch_size,
+            process_index=rank,
+            num_processes=of,
+            progress=sys.stderr.isatty() and rank == 0,
+        )
+    if not worker:
+        outcome = bulk.join_shards(plan, folder, sink, place)
+        typer.echo(f"{output}: {outcome.entries - outcome.refused} sentences.")
+        if outcome.refused:
+            typer.echo(
+                f"{outcome.refused} of {outcome.entries} entries were refused, see {outcome.errors}. The first: "
+                f"{outcome.first_reason}",
+                err=True,
+            )
 
 
 @app.command()
@@ -164,20 +210,24 @@ def push(
     typer.echo(f"Uploaded: {push_folder(folder, repository, token=token, private=private or None, message=message)}")
 
 
-def _load(model: str):  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
+def _load(model: str, dtype: str = "float32", device_index: int = 0):  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
     import torch
 
     from .modeling_spert import SpertModel
     from .processing_spert import SpertProcessor
 
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    return SpertModel.from_pretrained(model).eval().to(device), SpertProcessor.from_pretrained(model)
+    device = torch.device("cpu")
+    if torch.accelerator.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):
+        kind = torch.accelerator.current_accelerator()
+        device = torch.device(kind.type if kind else "cpu", device_index)
+    loaded = SpertModel.from_pretrained(model, dtype=getattr(torch, dtype)).eval().to(device)
+    return loaded, SpertProcessor.from_pretrained(model)
 
 
 def main() -> None:
     """Run the command; what a user did wrong is one line, not a trace."""
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         typer.echo(f"spert: {error}", err=True)
         sys.exit(1)

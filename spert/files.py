@@ -26,6 +26,20 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 
 @contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A name to write a file under, which then appears at `path`: for writers that open their file themselves."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        _publish(partial, target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> Iterator[Path]:
     """A folder to write into whose files move to `path` when the block ends well, `last` after all others.
 

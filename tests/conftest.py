@@ -5,6 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Tests run side by side, and their tiny models gain nothing from several threads that wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,7 +75,6 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_encoder(tmp_path_factory):
     """A pre-trained encoder without dropout, so that runs on different numbers of processes can be equal."""
     folder = tmp_path_factory.mktemp("encoder")
-    import torch
     from transformers import AutoModel
 
     from tests import tiny

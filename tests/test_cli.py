@@ -86,9 +86,9 @@ def test_predict_ignores_gold_and_takes_texts_and_words(run, saved_model, tmp_pa
     [
         ('[{"words": []}]', "in.json", "record 0: expected a field 'tokens' or 'text', got only ['words']"),
         ("[[1]]", "in.json", "record 0: expected a text or a list of words, got [1]"),
-        ('[{"tokens": "a b", "text": 1}, {"text": 1}]', "in.json", "record 1, field 'text': expected a text"),
-        ("[]\n{", "in.jsonl", "line 2: expected JSON"),
-        ("", "in.txt", "ends in .json (SpERT JSON) or .jsonl (JSON Lines)"),
+        ('[{"tokens": [1]}, {"text": 1}]', "in.json", "record 0, field 'tokens': expected a text or a list of words"),
+        ("{\n[1]", "in.jsonl", "line 1: expected JSON"),
+        ("", "in.csv", "ends in .json (SpERT JSON) or .jsonl (JSON Lines)"),
     ],
 )
 def test_predict_refuses(refused, saved_model, tmp_path, content, name, message):

@@ -1,4 +1,5 @@
 import copy
+import random
 
 import pytest
 import torch
@@ -386,3 +387,24 @@ def test_configuration_is_checked_before_weights_are_read(tiny_bert_folder):
     assert SpertConfig(entity_types=["A"]).entity_types == ["A"]
     with pytest.raises(ValueError, match="at least one entity type"):
         SpertModel.from_encoder(str(tiny_bert_folder))
+
+
+def test_compiling_makes_few_graphs_whatever_the_shapes():
+    """Lengths in one power of two share their code; what depends on the data is not compiled."""
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    model, processor = tiny.model("bert"), tiny.processor("bert")
+    compiled = torch.compile(model, backend="eager", dynamic=True)
+    chance = random.Random(0)
+    words = [word for sentence in tiny.SENTENCES for word in sentence]
+    for _ in range(25):
+        sentences = [chance.choices(words, k=chance.randint(2, 60)) for _ in range(chance.randint(2, 6))]
+        batch = processor(sentences, is_split_into_words=True)
+        with torch.inference_mode():
+            found, expected = compiled(**batch), model(**batch)
+        torch.testing.assert_close(found.entity_logits, expected.entity_logits)
+        torch.testing.assert_close(found.candidate_logits, expected.candidate_logits)
+    assert counters["stats"]["unique_graphs"] <= 8
+    torch._dynamo.reset()

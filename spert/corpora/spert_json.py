@@ -36,8 +36,13 @@ def write_spert_json(path: str | os.PathLike[str], records: Iterable[Mapping[str
     with atomic_writer(path) as file:
         file.write("[")
         for number, record in enumerate(records):
-            out = {name: record[name] for name in ("tokens", "entities", "relations")}
-            if record.get("id") is not None:
-                out["orig_id"] = record["id"]
-            file.write(("\n" if number == 0 else ",\n") + json.dumps(out, ensure_ascii=False))
+            file.write(("\n" if number == 0 else ",\n") + spert_json_line(record))
         file.write("\n]\n")
+
+
+def spert_json_line(record: Mapping[str, Any]) -> str:
+    """One record on one line. Its `id` becomes its `orig_id`."""
+    out = {name: record[name] for name in ("tokens", "entities", "relations")}
+    if record.get("id") is not None:
+        out["orig_id"] = record["id"]
+    return json.dumps(out, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Extraction from corpora of any size: `spert predict`."""

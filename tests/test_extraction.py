@@ -1,0 +1,269 @@
+"""Bulk extraction: any input, constant memory, whole shards, and on after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from spert import SpertModel, SpertProcessor
+from spert.cli import app
+from spert.prediction import Refused, as_spert_json, predict, predict_stream
+from tests import tiny
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def loaded(saved_model):
+    return SpertModel.from_pretrained(saved_model).eval(), SpertProcessor.from_pretrained(saved_model)
+
+
+@pytest.fixture(scope="module")
+def records():
+    """50 records with fields of their own."""
+    sentences = (tiny.SENTENCES * 13)[:50]
+    return [{"id": number, "tokens": words, "source": {"page": number}} for number, words in enumerate(sentences)]
+
+
+@pytest.fixture(scope="module")
+def expected(loaded, records):
+    return predict(*loaded, [record["tokens"] for record in records])
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def same(found, expected):
+    """Equal but for the last bits of scores, which depend on what else is in a batch."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        assert one.keys() == other.keys()
+        for name in one:
+            if name in ("entities", "relations"):
+                assert [{k: v for k, v in each.items() if k != "score"} for each in one[name]] == [
+                    {k: v for k, v in each.items() if k != "score"} for each in other[name]
+                ]
+                assert [each["score"] for each in one[name]] == pytest.approx(
+                    [each["score"] for each in other[name]], abs=1e-5
+                )
+            else:
+                assert one[name] == other[name]
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        assert code, done.exception
+        return str(done.exception)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def written(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+class TestStream:
+    def test_input_order_whatever_the_window(self, loaded, records, expected):
+        for batch_size, look_ahead in ((1, 1), (3, 2), (16, 64)):
+            stream = predict_stream(
+                *loaded, (record["tokens"] for record in records), batch_size=batch_size, look_ahead=look_ahead
+            )
+            same(list(stream), expected)
+        assert list(predict_stream(*loaded, [])) == []
+
+    def test_it_reads_no_further_than_two_windows(self, loaded):
+        taken = []
+
+        def endless():
+            while True:
+                taken.append(1)
+                yield ["Oslo"]
+
+        stream = predict_stream(*loaded, endless(), batch_size=2, look_ahead=3)
+        for _ in range(7):
+            next(stream)
+        assert len(taken) <= 18
+        stream.close()
+
+    def test_what_cannot_be_encoded_is_refused_and_the_rest_goes_on(self, loaded, expected):
+        good, long = tiny.SENTENCES[0], ["a"] * 1000
+        results = list(predict_stream(*loaded, [good, long, Refused("broken"), good], batch_size=2))
+        same([results[0], results[3]], [expected[0]] * 2)
+        assert "encoder takes at most" in results[1].reason
+        assert results[2] == Refused("broken")
+
+    @pytest.mark.parametrize("number", [0, -1])
+    def test_sizes(self, loaded, number):
+        with pytest.raises(ValueError, match="expected a batch_size of at least 1"):
+            next(predict_stream(*loaded, [], batch_size=number))
+        with pytest.raises(ValueError, match="expected a look_ahead of at least 1"):
+            next(predict_stream(*loaded, [], look_ahead=number))
+
+
+class TestInputsAndOutputs:
+    def outcome(self, records, expected):
+        return [{"id": one["id"], "source": one["source"]} | found for one, found in zip(records, expected)]
+
+    def test_json_lines(self, saved_model, records, expected, tmp_path):
+        run(
+            *("predict", "--model", saved_model, "--shard-size", "7"),
+            "--input",
+            written(tmp_path / "in.jsonl", records),
+            "--output",
+            tmp_path / "out.jsonl",
+        )
+        same(lines(tmp_path / "out.jsonl"), self.outcome(records, expected))
+        assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+
+    def test_parquet_to_parquet(self, saved_model, records, expected, tmp_path):
+        pq.write_table(pa.Table.from_pylist(records), tmp_path / "in.parquet")
+        run(
+            *("predict", "--model", saved_model, "--shard-size", "20"),
+            "--input",
+            tmp_path / "in.parquet",
+            "--output",
+            tmp_path / "out.parquet",
+        )
+        same(pq.read_table(tmp_path / "out.parquet").to_pylist(), self.outcome(records, expected))
+
+    def test_a_field_that_only_some_records_have(self, saved_model, tmp_path):
+        mixed = [{"text": "Oslo", "n": 1}, {"text": "Oslo"}, {"text": "Oslo", "m": "x"}]
+        run(
+            "predict",
+            "--model",
+            saved_model,
+            "--shard-size",
+            "1",
+            "--input",
+            written(tmp_path / "in.jsonl", mixed),
+            "--output",
+            tmp_path / "out.parquet",
+        )
+        found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+        assert [(one["n"], one["m"]) for one in found] == [(1, None), (None, None), (None, "x")]
+
+    def test_text(self, saved_model, tmp_path):
+        (tmp_path / "in.txt").write_text("Ada Park of Oslo\n\nOslo")
+        run("predict", "--model", saved_model, "--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl")
+        assert [one["text"] for one in lines(tmp_path / "out.jsonl")] == ["Ada Park of Oslo", "", "Oslo"]
+
+    def test_a_dataset_on_disk(self, saved_model, records, expected, tmp_path):
+        rows = datasets.Dataset.from_list(records)
+        datasets.DatasetDict({"unseen": rows}).save_to_disk(tmp_path / "rows")
+        flags = [
+            "--model",
+            saved_model,
+            "--input",
+            tmp_path / "rows",
+            "--output",
+            tmp_path / "shards/",
+            "--shard-size",
+            "30",
+        ]
+        assert "expected a --split out of unseen, got 'train'" in run("predict", *flags, code=1)
+        run("predict", *flags, "--split", "unseen")
+        parts = sorted((tmp_path / "shards").glob("part-*"))
+        assert [part.name for part in parts] == ["part-00000.jsonl", "part-00001.jsonl"]
+        same([one for part in parts for one in lines(part)], self.outcome(records, expected))
+
+    def test_another_column_and_spert_json(self, saved_model, expected, tmp_path):
+        other = [{"orig_id": "a", "sentence": tiny.SENTENCES[0]}]
+        written(tmp_path / "in.jsonl", other)
+        flags = ["predict", "--model", saved_model, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.json"]
+        assert "expected a field 'tokens' or 'text', got only ['orig_id', 'sentence']" in run(*flags, code=1)
+        run(*flags, "--column", "sentence")
+        (record,) = json.loads((tmp_path / "out.json").read_text())
+        assert record.pop("orig_id") == "a"
+        assert [record] == as_spert_json(expected[:1])
+
+    def test_nothing_in_nothing_out(self, saved_model, tmp_path):
+        (tmp_path / "in.jsonl").write_text("\n")
+        run("predict", "--model", saved_model, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.json")
+        assert json.loads((tmp_path / "out.json").read_text()) == []
+
+    def test_bad_records_go_to_a_file_with_their_reasons(self, saved_model, tmp_path):
+        content = ['{"text": "Oslo", "id": 1}', "{", '{"id": 2}', json.dumps({"tokens": ["a"] * 900}), '"Oslo"']
+        (tmp_path / "in.jsonl").write_text("\n".join(content))
+        printed = run(
+            "predict",
+            "--model",
+            saved_model,
+            "--shard-size",
+            "2",
+            "--input",
+            tmp_path / "in.jsonl",
+            "--output",
+            tmp_path / "out.jsonl",
+        )
+        assert "3 of 5 entries were refused" in printed
+        assert [one.get("id") for one in lines(tmp_path / "out.jsonl")] == [1, None]
+        refused = lines(tmp_path / "out.jsonl.errors.jsonl")
+        assert [one["record"] for one in refused] == [1, 2, 3]
+        for one, reason in zip(refused, ("line 2: expected JSON", "expected a field", "encoder takes at most")):
+            assert reason in one["reason"]
+        assert refused[1]["entry"] == {"id": 2}
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_reduced_precision(self, saved_model, tmp_path, dtype):
+        (tmp_path / "in.txt").write_text("Ada Park of Oslo\n")
+        flags = ["--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl", "--dtype", dtype]
+        run("predict", "--model", saved_model, *flags)
+        assert lines(tmp_path / "out.jsonl")[0]["words"]
+
+    def test_a_missing_file(self, saved_model, tmp_path):
+        flags = ["--input", tmp_path / "none.jsonl", "--output", tmp_path / "out.jsonl"]
+        assert "expected a file to read sentences from" in run("predict", "--model", saved_model, *flags, code=1)
+
+
+def predict_command(model, source, target, *flags):
+    words = ["--model", model, "--input", source, "--output", target, *flags]
+    return [sys.executable, "-m", "spert", "predict", *map(str, words)]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_on_another_number_of_processes(saved_model, records, expected, tmp_path):
+    many = [record | {"id": f"{number}-{record['id']}"} for number in range(40) for record in records]
+    source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = predict_command(saved_model, source, target, "--shard-size", "100", "--batch-size", "4")
+    shards = tmp_path / "out.jsonl.shards"
+    times = {}
+    for number, flags in enumerate(([], ["--resume"])):
+        process = subprocess.Popen([*command, *flags], env=environment, start_new_session=True)
+        wanted = 3 * (number + 1)
+        while process.poll() is None and len(list(shards.glob("part-*"))) < wanted:
+            time.sleep(0.01)
+        assert process.poll() is None, "killed before it ended"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not target.exists()
+        now = {path.name: path.stat().st_mtime_ns for path in shards.glob("part-*")}
+        assert all(now[name] == moment for name, moment in times.items()), "no shard is made twice"
+        times = now
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "shards stand here. Go on with --resume" in refused.stderr
+    other = subprocess.run(
+        [*command, "--resume", "--dtype", "bfloat16"], env=environment, capture_output=True, text=True
+    )
+    assert "dtype 'float32' there, 'bfloat16' here" in other.stderr
+    done = subprocess.run(
+        [*command, "--resume", "--num-processes", "2"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = lines(target)
+    assert [one["id"] for one in found] == [record["id"] for record in many]
+    same(found[:50], [{"id": one["id"], "source": one["source"]} | wanted for one, wanted in zip(many, expected)])
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
