@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from .collating_spert import SpertDataCollator  # noqa: F401
     from .pipeline_spert import SpertPipeline  # noqa: F401
 
+JOINED_WIDTHS_ELEMENTS = {"cpu": 2**18, "cuda": 2**28}
+"""Spans of several widths are scored by one product while their vectors hold at most this many numbers: on a CPU, what
+stays in its cache; on a GPU, where launching costs more than copying, nearly always all of them.
+"""
+
 CANDIDATE_CHUNK_ELEMENTS = 2**20
 """Candidate pairs are scored in chunks of about this many context numbers (`candidates × hidden`), 4 MB in float32."""
 
@@ -121,10 +126,27 @@ class SpanClassifier(nn.Module):
         of_sentence, of_span, of_width = self._weights()
         shared = F.linear(sentence, of_sentence, self.linear.bias).float().unsqueeze(1)
         shared = shared.unsqueeze(2) + F.linear(width_embeddings, of_width).float()  # (batch, 1, max width, types)
-        logits = [
-            F.linear(pooled, of_span).float() + shared[:, :, index] for index, pooled in enumerate(pooled_by_width)
-        ]
-        return torch.cat(logits, dim=1) if logits else shared[:, :0, 0]
+        most = JOINED_WIDTHS_ELEMENTS.get(sentence.device.type, JOINED_WIDTHS_ELEMENTS["cpu"])
+        logits = []
+        first, joined, size = 0, [], 0
+        for pooled in pooled_by_width:
+            if joined and size + pooled.numel() > most:
+                logits.append(self._of_widths(joined, shared[:, :, first : first + len(joined)], of_span))
+                first, joined, size = first + len(joined), [], 0
+            joined.append(pooled)
+            size += pooled.numel()
+        if joined:
+            logits.append(self._of_widths(joined, shared[:, :, first:], of_span))
+        if not logits:
+            return shared[:, :0, 0]
+        return logits[0] if len(logits) == 1 else torch.cat(logits, dim=1)
+
+    def _of_widths(self, joined: list[Tensor], shared: Tensor, of_span: Tensor) -> Tensor:
+        """Score the spans of some widths together."""
+        parts = [shared[:, :, index].expand(-1, pooled.shape[1], -1) for index, pooled in enumerate(joined)]
+        if len(joined) == 1:
+            return F.linear(joined[0], of_span).float() + parts[0]
+        return F.linear(torch.cat(joined, dim=1), of_span).float() + torch.cat(parts, dim=1)
 
     def _weights(self) -> tuple[Tensor, ...]:
         hidden = self.hidden_size
@@ -373,10 +395,7 @@ class SpertModel(SpertPreTrainedModel):
         is_entity = (entity_logits.argmax(dim=-1) > 0) & (span_widths(spans) > 0)  # (batch, spans)
         counts = is_entity.sum(dim=1)
         num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()
-        # Where each entity stands among all: a stable sort brings them to the front without another synchronisation.
-        order = is_entity.flatten().logical_not().long().argsort(stable=True)[:num_entities]
-        num_spans = max(spans.shape[1], 1)
-        entities = torch.stack((order // num_spans, order % num_spans), dim=-1)
+        entities = torch.nonzero_static(is_entity, size=num_entities)
         found = {"candidate_entities": entities, "candidate_counts": counts}
         if self.pair_classifier is None or num_pairs == 0:
             num_types = len(self.config.relation_types)
@@ -384,7 +403,8 @@ class SpertModel(SpertPreTrainedModel):
 
         sentence = entities[:, 0]
         entity_spans = spans[sentence, entities[:, 1]]
-        ranges = piece_ranges(word_pieces, spans)[sentence, entities[:, 1]]
+        first_words, last_words = entity_spans[:, 0], entity_spans[:, 1] - 1
+        ranges = torch.stack((word_pieces[sentence, first_words, 0], word_pieces[sentence, last_words, 1]), dim=-1)
         as_head, as_tail = self.pair_classifier.of_entities(
             pooler.flat(sentence, ranges), self.width_embeddings(span_widths(entity_spans))
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase, ProcessorMixin
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
@@ -185,24 +184,24 @@ class SpertProcessor(ProcessorMixin):
     ) -> dict[str, torch.Tensor]:
         """The tensors of a batch, of dictionaries that hold `input_ids`, `word_pieces` and `cls_piece`."""
         pad_piece = self.tokenizer.pad_token_id
-        input_ids = [torch.tensor(feature["input_ids"], dtype=torch.long) for feature in features]
-        word_pieces = [torch.tensor(feature["word_pieces"], dtype=torch.long).reshape(-1, 2) for feature in features]
+        lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
+        num_words = torch.tensor([len(feature["word_pieces"]) for feature in features])
+        width = longest = int(lengths.max())
         if pad_to_multiple_of:
-            longest = max(len(ids) for ids in input_ids)
             width = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
             if self.max_pieces is not None:
                 width = max(longest, min(width, self.max_pieces))
-        else:
-            width = max(len(ids) for ids in input_ids)
-        padded = torch.full((len(features), width), 0 if pad_piece is None else pad_piece)
-        attention_mask = torch.zeros_like(padded)
-        for row, ids in enumerate(input_ids):
-            padded[row, : len(ids)] = ids
-            attention_mask[row, : len(ids)] = 1
+        # All rows are filled at once: a tensor for each sentence would cost more than its share of the heads.
+        is_piece = torch.arange(width) < lengths.unsqueeze(1)
+        is_word = torch.arange(int(num_words.max())) < num_words.unsqueeze(1)
+        pieces = [piece for feature in features for piece in feature["input_ids"]]
+        ranges = [number for feature in features for word in feature["word_pieces"] for number in word]
+        input_ids = torch.full(is_piece.shape, 0 if pad_piece is None else pad_piece)
+        word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long)
         return {
-            "input_ids": padded,
-            "attention_mask": attention_mask,
-            "word_pieces": pad_sequence(word_pieces, batch_first=True),
+            "input_ids": input_ids.masked_scatter_(is_piece, torch.tensor(pieces, dtype=torch.long)),
+            "attention_mask": is_piece.long(),
+            "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
             "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
         }
 

@@ -18,12 +18,13 @@ def candidate_spans(num_words: int, max_width: int, device: torch.device | str |
 
     *Shape:* `(spans, 2)`, word ranges. A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))`.
     """
-    words = torch.arange(num_words, device=device)
-    widths = range(1, min(max_width, num_words) + 1)
-    starts = [words[: num_words - width + 1] for width in widths]
-    if not starts:
+    widest = min(max_width, num_words)
+    if widest == 0:
         return torch.zeros((0, 2), dtype=torch.long, device=device)
-    return torch.cat([torch.stack((start, start + width), dim=-1) for width, start in zip(widths, starts)])
+    starts = torch.arange(num_words, device=device).expand(widest, -1)
+    ends = starts + torch.arange(1, widest + 1, device=device).unsqueeze(1)
+    grid = torch.stack((starts, ends), dim=-1)  # (widths, words, 2); the last `width - 1` of a row end too late
+    return torch.cat([row[: num_words - index] for index, row in enumerate(grid.unbind())])
 
 
 def span_widths(spans: Tensor) -> Tensor:
@@ -106,7 +107,8 @@ class RangePooler:
         self.dtype = hidden.dtype
         self.batch_size, self.num_pieces, self.hidden_size = hidden.shape
         if pooling == "max":
-            self._rows = _maximum_table(hidden).reshape(-1, self.hidden_size)
+            self._rows = _maximum_table(hidden)
+            self._powers = 2 ** torch.arange(1, _num_levels(self.num_pieces), device=hidden.device)
         else:
             sums = hidden.float().cumsum(dim=1)
             self._rows = torch.nn.functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
@@ -124,14 +126,14 @@ class RangePooler:
         start, end = ranges.unbind(-1)
         length = end - start
         if self.pooling == "max":
-            powers = 2 ** torch.arange(1, _num_levels(self.num_pieces), device=ranges.device)
-            level = torch.bucketize(length, powers, right=True)
+            level = torch.bucketize(length, self._powers, right=True)
             row = (level * self.batch_size + sentence) * self.num_pieces
-            pooled = torch.maximum(
-                self._rows.index_select(0, row + torch.where(length > 0, start, 0)),
-                self._rows.index_select(0, row + torch.where(length > 0, end - 2**level, 0)),
+            zeros = len(self._rows) - 1
+            is_empty = length <= 0
+            return torch.maximum(
+                self._rows.index_select(0, (row + start).masked_fill(is_empty, zeros)),
+                self._rows.index_select(0, (row + end - 2**level).masked_fill(is_empty, zeros)),
             )
-            return pooled * (length > 0).to(pooled.dtype).unsqueeze(-1)
         row = sentence * (self.num_pieces + 1)
         pooled = self._rows.index_select(0, row + end) - self._rows.index_select(0, row + start)
         if self.pooling == "mean":
@@ -140,24 +142,32 @@ class RangePooler:
 
 
 def _maximum_table(hidden: Tensor) -> Tensor:
-    """*Shape:* `(batch, pieces, hidden)` to `(levels, batch, pieces, hidden)`; no range goes past the end."""
-    num_pieces = hidden.shape[1]
-    num_levels = _num_levels(num_pieces)
+    """Level after level of `(batch, pieces)` rows, and a row of zeros at the end, which stands for empty ranges.
+
+    Entries whose range goes past the end of the pieces hold nothing of meaning.
+
+    *Shape:* `(batch, pieces, hidden)` to `(levels * batch * pieces + 1, hidden)`.
+    """
+    batch_size, num_pieces, hidden_size = hidden.shape
+    num_levels, num_rows = _num_levels(num_pieces), batch_size * num_pieces
     if not ((torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling()):
-        # Filled in place: stacking would hold every level twice.
-        table = hidden.new_empty((num_levels, *hidden.shape))
+        # Filled in place: joining would hold every level twice.
+        rows = hidden.new_empty((num_levels * num_rows + 1, hidden_size))
+        rows[-1] = 0
+        table = rows[:-1].view(num_levels, *hidden.shape)
         table[0] = hidden
         for level in range(1, num_levels):
             half = 2 ** (level - 1)
             below, here = table[level - 1], table[level]
-            torch.maximum(below[:, :-half], below[:, half:], out=here[:, :-half])
-            here[:, -half:] = below[:, -half:]
-        return table
+            # Whole ranges only: the rest of the level is never looked up.
+            last = num_pieces - 2**level + 1
+            torch.maximum(below[:, :last], below[:, half : half + last], out=here[:, :last])
+        return rows
     levels = [hidden]
     for level in range(1, num_levels):
         half, below = 2 ** (level - 1), levels[-1]
         levels.append(torch.cat((torch.maximum(below[:, :-half], below[:, half:]), below[:, -half:]), dim=1))
-    return torch.stack(levels)
+    return torch.cat([*(level.flatten(0, 1) for level in levels), hidden.new_zeros((1, hidden_size))])
 
 
 def _num_levels(num_pieces: int) -> int:

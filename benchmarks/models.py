@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import BertConfig
 
+from spert.configuration_spert import SpertConfig
 from spert.corpora import load_corpus
 from spert.modeling_spert import SpertModel
 from spert.processing_spert import SpertBatch, SpertProcessor
@@ -30,6 +31,9 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="minilm",
         help="a trained model's folder; or minilm, with untrained heads; or bert-base, with random weights",
+    )
+    parser.add_argument(
+        "--tokenizer", help="a trained model's folder whose tokenizer bert-base takes; default: MiniLM's"
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
@@ -66,9 +70,12 @@ def load_model(arguments: argparse.Namespace, sentences: list[list[str]]) -> tup
         processor = SpertProcessor.from_encoder(minilm())
     elif arguments.model == "bert-base":
         config = BertConfig()  # 768 wide, 12 layers, MiniLM's vocabulary
-        model = SpertModel.config_class(encoder_config=config.to_dict(), **TYPES)
-        model = SpertModel(model).eval()
-        processor = SpertProcessor.from_encoder(minilm())
+        model = SpertModel(SpertConfig(encoder_config=config.to_dict(), **TYPES)).eval()
+        processor = (
+            SpertProcessor.from_pretrained(arguments.tokenizer)
+            if arguments.tokenizer
+            else SpertProcessor.from_encoder(minilm())
+        )
     else:
         model = SpertModel.from_pretrained(arguments.model).eval()
         processor = SpertProcessor.from_pretrained(arguments.model)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from .modeling_spert import SpertModel
-from .processing_spert import EncodedSentence, SpertProcessor
+from .modeling_spert import SpertModel, SpertOutput
+from .processing_spert import EncodedSentence, SpertBatch, SpertProcessor
 
 Sentence = str | Sequence[str]
 """A text to be split into words, or words."""
@@ -132,18 +132,33 @@ def _extract(
 ) -> list[dict[str, Any]]:
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].input_ids), reverse=True)
     results: list[dict[str, Any]] = [{}] * len(encoded)
+
+    @torch.inference_mode()
+    def decode(outputs: SpertOutput, batch: SpertBatch, indices: Sequence[int]) -> None:
+        found = processor.post_process_entity_relation_extraction(outputs, batch, relation_threshold)
+        for index, result in zip(indices, found):
+            results[index] = result
+        advance(len(indices))
+
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # While an accelerator works on a batch, this thread waits for it, and another one decodes the batch before.
+        with ThreadPoolExecutor(max_workers=1) as decoder, torch.inference_mode():
+            decoding: Future[None] | None = None
             for first in range(0, len(order), batch_size):
                 indices = order[first : first + batch_size]
                 batch = processor.pad([encoded[index] for index in indices])
                 batch.to(model.device)
-                found = processor.post_process_entity_relation_extraction(model(**batch), batch, relation_threshold)
-                for index, result in zip(indices, found):
-                    results[index] = result
-                advance(len(indices))
+                outputs = model(**batch)
+                if model.device.type == "cpu":
+                    decode(outputs, batch, indices)
+                    continue
+                if decoding is not None:
+                    decoding.result()
+                decoding = decoder.submit(decode, outputs, batch, indices)
+            if decoding is not None:
+                decoding.result()
     finally:
         model.train(was_training)
     return results
