@@ -127,10 +127,11 @@ class SpanClassifier(nn.Module):
         shared = F.linear(sentence, of_sentence, self.linear.bias).float().unsqueeze(1)
         shared = shared.unsqueeze(2) + F.linear(width_embeddings, of_width).float()  # (batch, 1, max width, types)
         most = JOINED_WIDTHS_ELEMENTS.get(sentence.device.type, JOINED_WIDTHS_ELEMENTS["cpu"])
-        logits = []
-        first, joined, size = 0, [], 0
+        logits: list[Tensor] = []
+        joined: list[Tensor] = []
+        first = size = 0
         for pooled in pooled_by_width:
-            if joined and size + pooled.numel() > most:
+            if not torch.compiler.is_compiling() and joined and size + pooled.numel() > most:
                 logits.append(self._of_widths(joined, shared[:, :, first : first + len(joined)], of_span))
                 first, joined, size = first + len(joined), [], 0
             joined.append(pooled)

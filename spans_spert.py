@@ -126,9 +126,9 @@ class RangePooler:
         start, end = ranges.unbind(-1)
         length = end - start
         if self.pooling == "max":
-            level = torch.bucketize(length, self._powers, right=True)
+            level = self._level(length)
             row = (level * self.batch_size + sentence) * self.num_pieces
-            zeros = len(self._rows) - 1
+            zeros = self._rows.shape[0] - 1
             is_empty = length <= 0
             return torch.maximum(
                 self._rows.index_select(0, (row + start).masked_fill(is_empty, zeros)),
@@ -139,6 +139,10 @@ class RangePooler:
         if self.pooling == "mean":
             pooled = pooled / length.clamp(min=1).unsqueeze(-1)
         return pooled.to(self.dtype)
+
+    def _level(self, length: Tensor) -> Tensor:
+        """The level whose ranges are the longest that fit."""
+        return torch.bucketize(length, self._powers, right=True)
 
 
 def _maximum_table(hidden: Tensor) -> Tensor:

@@ -32,9 +32,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         default="minilm",
         help="a trained model's folder; or minilm, with untrained heads; or bert-base, with random weights",
     )
-    parser.add_argument(
-        "--tokenizer", help="a trained model's folder whose tokenizer bert-base takes; default: MiniLM's"
-    )
+    parser.add_argument("--tokenizer", help="a trained model's folder: its tokenizer for bert-base")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
 
@@ -82,6 +80,8 @@ def load_model(arguments: argparse.Namespace, sentences: list[list[str]]) -> tup
     if arguments.model in ("minilm", "bert-base"):
         number = round(ENTITIES_A_SENTENCE * len(sentences[:64]))
         find_entities(model, processor(sentences[:64], is_split_into_words=True), number)
+        assert model.pair_classifier is not None
+        model.pair_classifier.linear.bias.data.fill_(-5.0)  # hardly any pair related, as in a trained model
     return model.to(arguments.device, getattr(torch, arguments.dtype)), processor
 
 

@@ -1,4 +1,4 @@
-"""The command `spert`: convert, predict, evaluate, score, summary, push, corpus."""
+"""The command `spert`: convert, predict, evaluate, score, summary, export, push, corpus."""
 
 import os
 import sys
@@ -25,6 +25,7 @@ class Dtype(StrEnum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     float16 = "float16"
+    int8 = "int8"
 
 
 Model = Annotated[str, typer.Option(help="A trained model: a folder, or a repository on the Hub.")]
@@ -63,7 +64,7 @@ def predict(
     relation_threshold: Annotated[float | None, typer.Option(help="Default: the model's own.")] = None,
     split: Annotated[str, typer.Option(help="Of a dataset.")] = "train",
     column: Annotated[str | None, typer.Option(help="The field with text or words. Default: tokens or text.")] = None,
-    dtype: Annotated[Dtype, typer.Option(help="The model's numbers.")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option(help="The model's numbers; int8 is for CPUs.")] = Dtype.float32,
     num_processes: Annotated[int, typer.Option(min=1, help="Processes, each with its cores or accelerator.")] = 1,
     shard_size: Annotated[int, typer.Option(min=1, help="Entries that are written, and redone, together.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the shards of an interrupted run.")] = False,
@@ -197,6 +198,21 @@ def summary(
 
 
 @app.command()
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Option(help="The folder for the graphs, with configuration and processor.")],
+    format: Annotated[str, typer.Option(help="onnx, onnx-int8 or torch.")] = "onnx",
+) -> None:
+    """Export a model for other runtimes; `spert predict` and `spert evaluate` take the folder like a model's."""
+    from .exported import export_model
+    from .modeling_spert import SpertModel
+    from .processing_spert import SpertProcessor
+
+    export_model(SpertModel.from_pretrained(model), SpertProcessor.from_pretrained(model), output, format)
+    typer.echo(f"{output}: {', '.join(sorted(path.name for path in output.iterdir() if path.suffix != '.py'))}.")
+
+
+@app.command()
 def push(
     folder: Annotated[Path, typer.Argument(help="A trained model's folder.")],
     repository: Annotated[str, typer.Argument(help="org/name on the Hub; it is made where it does not exist.")],
@@ -213,14 +229,24 @@ def push(
 def _load(model: str, dtype: str = "float32", device_index: int = 0):  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
     import torch
 
+    from .exported import ExportedModel, is_exported
     from .modeling_spert import SpertModel
     from .processing_spert import SpertProcessor
 
+    if is_exported(model):
+        if dtype != "float32":
+            raise ValueError(f"--dtype: an exported model brings its own numbers, got {dtype}.")
+        return ExportedModel(model), SpertProcessor.from_pretrained(model)
     device = torch.device("cpu")
     if torch.accelerator.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):
         kind = torch.accelerator.current_accelerator()
         device = torch.device(kind.type if kind else "cpu", device_index)
-    loaded = SpertModel.from_pretrained(model, dtype=getattr(torch, dtype)).eval().to(device)
+    if dtype == "int8":
+        from .quantization import quantize_encoder
+
+        loaded = quantize_encoder(SpertModel.from_pretrained(model))  # says what it thinks of other devices
+    else:
+        loaded = SpertModel.from_pretrained(model, dtype=getattr(torch, dtype)).eval().to(device)
     return loaded, SpertProcessor.from_pretrained(model)
 
 

