@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.measuring import machine, print_table
 from spert.corpora import load_corpus
+from spert.processing_spert import SpertProcessor
 from spert.training.output import save_model
 from tests import tiny
 
@@ -34,9 +35,10 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = tiny.model("bert", max_position_embeddings=512)
+        sizes = tiny.config("bert").encoder_config.to_dict() | {"max_position_embeddings": 512}
+        model = tiny.model("bert", encoder_config=sizes)
         model.span_classifier.linear.bias.data[0] += 6.0  # some entities, as in a trained model, and not all spans
-        save_model(folder / "model", model, tiny.processor("bert"))
+        save_model(folder / "model", model, SpertProcessor(tiny.tokenizer("bert"), max_pieces=512))
         for number in arguments.sentences:
             source, target = folder / f"{number}.jsonl", folder / f"{number}-found.jsonl"
             with open(source, "w") as file:
