@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHIPPED := $(wildcard *_spert.py)
 DEMO_DIR := outputs/demo
+MODEL ?= outputs/conll04-42
+DATA_DIR ?= data
 DEMO_SENTENCE := Vera Lund, who lives in Tromso with her husband Nils Lund, works for Polar Kayaks, the maker of the Sea Needle.
 
 .DEFAULT_GOAL := help
@@ -51,9 +53,19 @@ types: install
 	@ln -s $(CURDIR)/train_accelerate.py .build/types/
 	cd .build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p spert -m train_accelerate
 
-benchmark: install ## Print the tables of docs/performance.md (minutes).
-	$(BIN)/python -m benchmarks.extraction_speed $(BENCHMARK_ARGS)
-	$(BIN)/python -m benchmarks.extraction_memory
+benchmark: install ## Print the tables of docs/performance.md for CPUs (half an hour); MODEL and DATA_DIR name what they run on.
+	$(BIN)/python -m benchmarks.extraction_speed --model $(MODEL) --data_dir $(DATA_DIR)/conll04 --dense
+	$(BIN)/python -m benchmarks.extraction_speed --model bert-base --data_dir $(DATA_DIR)/conll04 --sentences 96 --rounds 5
+	$(BIN)/python -m benchmarks.extraction_speed --model $(MODEL) --dataset ade --split train --data_dir $(DATA_DIR)/ade \
+	  --sentences 288 --rounds 5
+	for words in 100 200 400; do \
+	  $(BIN)/python -m benchmarks.extraction_speed --words $$words --sentences 32 --rounds 5 || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.training_speed --data_dir $(DATA_DIR)/conll04
+	$(BIN)/python -m benchmarks.training_speed --model bert-base --batch_size 2 --sentences 16 --data_dir $(DATA_DIR)/conll04
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.reduced_precision --model $(MODEL) --data_dir $(DATA_DIR)/conll04
+	$(BIN)/python -m benchmarks.bulk_extraction --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.corpus_loading
 
 clean: ## Remove what the other targets made.

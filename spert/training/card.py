@@ -84,7 +84,8 @@ def write_card(
         data,
         template_path=str(_TEMPLATE),
         corpus_name=corpus_name,
-        encoder=Path(encoder).name if is_local else encoder,
+        encoder=_encoder_text(config) if is_local else f"`{encoder}`",
+        corpus_about=[f"{split}: {about['about']}" for split, about in run["corpus"].items()],
         max_span_width=config.max_span_width,
         relation_threshold=config.relation_threshold,
         model_name=model_name,
@@ -106,6 +107,14 @@ def write_card(
         max_pieces_note=f" ({config.max_pieces} word pieces)" if config.max_pieces else "",
     )
     card.save(path)
+
+
+def _encoder_text(config: SpertConfig) -> str:
+    """An encoder that came from a folder, whose name tells others nothing."""
+    encoder = config.encoder_config
+    layers = getattr(encoder, "num_hidden_layers", None)
+    size = f"{layers} layers, {encoder.hidden_size} wide" if layers else f"{encoder.hidden_size} wide"
+    return f"a pre-trained {encoder.model_type} encoder ({size})"
 
 
 def _corpus_name(settings: Mapping[str, Any]) -> str:

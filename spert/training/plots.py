@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..evaluation.scores import FIGURES, TASKS
 
@@ -28,6 +29,7 @@ def draw_learning_curves(path: str | os.PathLike[str], rows: Sequence[Mapping[st
     if scored:
         panels[1].set(xlabel="epoch", ylabel="micro F1", ylim=(0, 1), title="validation")
     for panel in panels:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.legend()
         panel.grid(alpha=0.3)
     _save(figure, path)
@@ -47,7 +49,7 @@ def draw_scores_by_type(path: str | os.PathLike[str], scores: Mapping[str, Any],
         panel.invert_yaxis()
         panel.set(xlim=(0, 1), title=f"{_TITLES[task]} ({split})")
         panel.grid(axis="x", alpha=0.3)
-    panels[0].legend(loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(FIGURES))
     _save(figure, path)
 
 
