@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from benchmarks.measuring import machine, print_table
 from spert.corpora import load_corpus
 from spert.processing_spert import SpertProcessor
@@ -83,27 +85,22 @@ def run(arguments: argparse.Namespace, model: Path, source: Path, target: Path, 
         done_before = len(list(shards.glob("part-*"))) if session else 0
         process = subprocess.Popen(command + ["--resume"] * (session > 0), start_new_session=True)
         while process.poll() is None:
-            peak = max(peak, largest_of_group(process.pid))
+            peak = max(peak, largest_of(process.pid))
             if session < kills and len(list(shards.glob("part-*"))) >= done_before + 20:
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)  # the processes that it launched notice, and end
             time.sleep(0.2)
         total += time.perf_counter() - start
     assert process.returncode == 0
     return total, peak
 
 
-def largest_of_group(group: int) -> int:
-    """The largest resident memory among the processes of a group, in bytes."""
-    largest = 0
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
-            try:
-                if os.getpgid(int(place.name)) == group:
-                    pages = int((place / "statm").read_text().split()[1])
-                    largest = max(largest, pages * os.sysconf("SC_PAGE_SIZE"))
-            except (ProcessLookupError, FileNotFoundError, IndexError):
-                continue
-    return largest
+def largest_of(process: int) -> int:
+    """The largest resident memory of a process and its descendants, in bytes."""
+    try:
+        parent = psutil.Process(process)
+        return max(one.memory_info().rss for one in [parent, *parent.children(recursive=True)])
+    except psutil.Error:
+        return 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from spert.cli import app
@@ -54,7 +55,7 @@ def test_the_tree_in_the_architecture_is_the_tree():
     assert ships == {path.name for path in ROOT.glob("*_spert.py")}
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/training.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "docs/extraction.md"])
 def test_python_examples_run(document, saved_model, tiny_bert_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -88,14 +89,13 @@ def test_make_targets_exist(document):
             assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/training.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "docs/extraction.md", "docs/results.md"])
 def test_spert_commands_take_the_flags_that_are_shown(document):
     shown = [words for words in commands(document) if words[0] == "spert" and words[1] != "corpus"]
     assert shown
     for words in shown:
         help_text = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
         flags = {flag.strip("[]") for flag in words if flag.strip("[]").startswith("--")}
-        assert flags
         for flag in flags:
             assert re.search(rf"{flag}\b", help_text), (words[1], flag)
 
@@ -138,18 +138,41 @@ def test_the_demos_encoder_is_there():
     assert (Path(done.stdout.strip()) / "model.safetensors").is_file()
 
 
+def benchmark(name, *flags):
+    command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, flags)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
 def test_benchmarks_run(saved_model, tmp_path):
-    (tmp_path / "test.json").write_text(json.dumps(tiny.RECORDS))
-    flags = ["--model", str(saved_model), "--dataset", str(tmp_path), "--batch_size", "2", "--rounds", "1"]
-    command = [sys.executable, "-m", "benchmarks.extraction_speed", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "÷ encoder alone" in done.stdout
-    flags = ["--words", "20", "--rounds", "1", "--entities", "5"]
-    command = [sys.executable, "-m", "benchmarks.extraction_memory", "--measure", "model", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.splitlines()[-1]) >= 0
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps(tiny.RECORDS))
+    flags = ["--model", saved_model, "--dataset", tmp_path, "--batch_size", 2, "--rounds", 1]
+    assert "÷ encoder alone" in benchmark("extraction_speed", *flags, "--dense")
+    assert "training step" in benchmark("training_speed", *flags)
+    flags = ["--words", 20, "--entities", 5, "--batch_size", 1, "--measure", "heads"]
+    assert len(json.loads(benchmark("growth", *flags).splitlines()[-1])) == 3
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_bulk_extraction_runs(data_dir):
+    shown = benchmark("bulk_extraction", "--data_dir", data_dir / "conll04", "--sentences", 600)
+    assert "600" in shown.splitlines()[-2]
+
+
+def test_the_dense_baseline_computes_the_same():
+    from benchmarks.dense_baseline import dense_forward
+
+    model, processor = tiny.model("bert"), tiny.processor("bert")
+    for words in tiny.SENTENCES:
+        batch = processor([words], is_split_into_words=True)
+        with torch.inference_mode():
+            expected = model(**batch)
+        entity_logits, pair_logits = dense_forward(model, batch)
+        torch.testing.assert_close(entity_logits, expected.entity_logits[0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(pair_logits, expected.candidate_logits, atol=1e-4, rtol=1e-4)
 
 
 def test_nothing_names_a_machine_or_is_too_large():

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import datasets
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -267,3 +268,24 @@ def test_killed_and_resumed_on_another_number_of_processes(saved_model, records,
     assert [one["id"] for one in found] == [record["id"] for record in many]
     same(found[:50], [{"id": one["id"], "source": one["source"]} | wanted for one, wanted in zip(many, expected)])
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+
+
+@pytest.mark.slow
+def test_launched_processes_end_with_the_command(saved_model, records, tmp_path):
+    """They live in sessions of their own, where the kill does not reach them."""
+    many = [record | {"id": number} for number in range(400) for record in records]
+    source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
+    flags = ["--shard-size", "50", "--batch-size", "2", "--num-processes", "2"]
+    process = subprocess.Popen(
+        predict_command(saved_model, source, target, *flags),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    while process.poll() is None and not list((tmp_path / "out.jsonl.shards").glob("part-*")):
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive

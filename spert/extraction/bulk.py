@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from tqdm.auto import tqdm
 
@@ -31,6 +32,9 @@ from .sources import Source, open_source, sentence_of
 
 PLAN = "plan.json"
 _ERRORS = ".errors.jsonl"
+_STARTER = "SPERT_STARTED_BY"
+_LOOK_UP = 64
+"""Entries between two looks whether the process that started this one is still there."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,12 @@ def make_shards(
     num_processes: int = 1,
     progress: bool = False,
 ) -> None:
-    """Make this process's share of the shards that are not there yet."""
+    """Make this process's share of the shards that are not there yet.
+
+    Raises:
+        RuntimeError: the input ended early; or the process that started this one is gone, killed perhaps, and whoever
+            resumes its work is not to find this one still at it.
+    """
     missing = [
         shard
         for shard in range(process_index, plan.num_shards, num_processes)
@@ -142,6 +151,8 @@ def make_shards(
                 else:
                     results.append((entry, result))
                 bar.update()
+                if number % _LOOK_UP == 0:
+                    _end_with_the_starter()
             if len(results) + len(refused) < last - first:
                 raise RuntimeError(f"{plan.input}: expected {plan.length} entries, but it ended early. Has it changed?")
             _write_refused(folder, shard, refused)  # before the shard appears
@@ -186,7 +197,7 @@ def join_shards(plan: Plan, folder: Path, sink: Sink, output: Path) -> Outcome:
 def launch_workers(num_processes: int, arguments: list[str]) -> int:
     """Run `spert predict` with these arguments on several processes, through accelerate; returns the exit code."""
     has_accelerator = torch.accelerator.is_available() and torch.accelerator.device_count() >= num_processes
-    environment = {**os.environ}
+    environment = {**os.environ, _STARTER: str(os.getpid())}
     if not has_accelerator:
         environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
@@ -221,6 +232,13 @@ def shards_folder(output: str) -> Path:
     path = Path(output)
     is_folder = output.endswith("/") or path.is_dir() or not path.suffix
     return path if is_folder else path.with_name(path.name + ".shards")
+
+
+def _end_with_the_starter() -> None:
+    """Launchers put their processes into sessions of their own, where a kill of the command does not reach them."""
+    starter = os.environ.get(_STARTER)
+    if starter is not None and not psutil.pid_exists(int(starter)):
+        raise RuntimeError("the process that started this one is gone.")
 
 
 def _part(folder: Path, shard: int, sink: Sink) -> Path:
