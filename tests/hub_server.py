@@ -101,6 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
+    def readable_at(self, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        """Commit and files, or none and an answer."""
+        repo = self.readable(repo_id)
+        found = repo.files(revision) if repo is not None else None
+        if repo is not None and found is None:
+            self.reply(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
+        return found
+
     def readable(self, repo_id: str) -> Repo | None:
         """The repository, or none and an answer that says no as the Hub does."""
         repo = self.hub.repos.get(repo_id)
@@ -190,42 +198,34 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply(200, {"commitUrl": f"{self.hub.url}/{repo_id}/commit/{name}", "commitOid": name, "success": True})
 
     def info(self, repo_id: str, revision: str | None = None) -> None:
-        repo = self.readable(repo_id)
-        if repo is None:
-            return
-        found = repo.files(revision or "main")
-        if found is None:
-            return self.reply(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
-        siblings = [{"rfilename": name} for name in found[1]]
-        about = {"id": repo_id, "modelId": repo_id, "sha": found[0], "private": repo.private, "siblings": siblings}
-        return self.reply(200, about | {"tags": [], "downloads": 0, "likes": 0})
+        found = self.readable_at(repo_id, revision or "main")
+        if found is not None:
+            siblings = [{"rfilename": name} for name in found[1]]
+            about = {"id": repo_id, "modelId": repo_id, "sha": found[0], "siblings": siblings}
+            about["private"] = self.hub.repos[repo_id].private
+            self.reply(200, about | {"tags": [], "downloads": 0, "likes": 0})
 
     def tree(self, repo_id: str, revision: str, folder: str | None = None) -> None:
-        repo = self.readable(repo_id)
-        if repo is None:
-            return
-        found = repo.files(revision)
+        found = self.readable_at(repo_id, revision)
         if found is None:
-            return self.reply(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
+            return
         inside = {name: data for name, data in found[1].items() if folder is None or name.startswith(folder + "/")}
         if folder is not None and not inside:
-            return self.reply(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
-        return self.reply(
-            200, [{"type": "file", "path": name, "size": len(data), "oid": "0" * 40} for name, data in inside.items()]
-        )
+            self.reply(404, {"error": "no such folder"}, {"X-Error-Code": "EntryNotFound"})
+            return
+        entries = [{"type": "file", "path": name, "size": len(data), "oid": "0" * 40} for name, data in inside.items()]
+        self.reply(200, entries)
 
     def resolve(self, repo_id: str, revision: str, name: str) -> None:
-        repo = self.readable(repo_id)
-        if repo is None:
-            return
-        found = repo.files(revision)
+        found = self.readable_at(repo_id, revision)
         if found is None:
-            return self.reply(404, {"error": "no such revision"}, {"X-Error-Code": "RevisionNotFound"})
+            return
         if name not in found[1]:
-            return self.reply(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+            self.reply(404, {"error": "no such file"}, {"X-Error-Code": "EntryNotFound"})
+            return
         data = found[1][name]
         headers = {"X-Repo-Commit": found[0], "ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
-        return self.reply(200, data, headers)
+        self.reply(200, data, headers)
 
 
 _REPO = r"([\w.-]+/[\w.-]+)"

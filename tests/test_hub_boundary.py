@@ -87,6 +87,8 @@ def test_the_workbench_is_layered(root):
     for folder, forbidden in (
         ("corpora", {"evaluation", "training", "prediction", "modeling_spert"}),
         ("evaluation", {"training"}),
+        ("extraction", {"evaluation", "training"}),
+        ("exported", {"corpora", "evaluation", "extraction", "training"}),
     ):
         for file in (root / "spert" / folder).glob("*.py"):
             for node in run_time_imports(file):

@@ -48,7 +48,7 @@ def runs_of(arguments: TrainingArguments) -> list[TrainingArguments]:
                     seeds=None,
                     only_folds=None,
                     output_dir=str(Path(arguments.output_dir) / "-".join(names)),
-                    resume_from_checkpoint=LATEST,
+                    resume_from_checkpoint=None if arguments.overwrite_output_dir else LATEST,
                 )
             )
     return runs
@@ -115,12 +115,13 @@ def is_finished(run: TrainingArguments) -> bool:
 
 
 _MAY_CHANGE = {
-    "output_dir",
-    "data_dir",
-    "overwrite_output_dir",
     "checkpointing_steps",
-    "save_total_limit",
+    "data_dir",
     "logging_steps",
+    "output_dir",
+    "overwrite_output_dir",
+    "resume_from_checkpoint",
+    "save_total_limit",
 }
 
 
