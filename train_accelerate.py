@@ -38,10 +38,10 @@ from spert.training.corpus import load_training_corpus
 from spert.training.interruption import EXIT_CODE, Interruption
 from spert.training.launch import check_number_of_processes
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
-from spert.training.output import DEV_SCORES, is_trained, refuse_to_overwrite, save_model, save_scores
+from spert.training.output import DEV_SCORES, refuse_to_overwrite, save_model, save_scores
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
 from spert.training.progress import Progress
-from spert.training.repetitions import coordinator, train_runs
+from spert.training.repetitions import coordinator, is_finished, train_runs
 from spert.training.run_record import RUN, identity_of, run_record
 from spert.training.tracking import trackers_of
 
@@ -57,7 +57,7 @@ def main() -> None:
     check_number_of_processes(accelerator.num_processes)
     if arguments.push_to_hub:
         check_token(arguments.hub_token)  # before hours of training, not after
-    if arguments.resume_from_checkpoint and is_trained(arguments.output_dir) and not arguments.overwrite_output_dir:
+    if arguments.resume_from_checkpoint and is_finished(arguments):
         accelerator.print(f"{arguments.output_dir}: this run has ended already; there is nothing to resume.")
     else:
         train(accelerator, arguments)

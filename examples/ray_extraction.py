@@ -50,6 +50,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     ray.init(address=arguments.address)
+    cpus = ray.cluster_resources().get("CPU", 0)
+    if cpus <= arguments.actors:
+        raise SystemExit(
+            f"Expected a cluster with more CPUs than actors, or reading and writing would wait forever for one: got "
+            f"{cpus:g} CPUs and {arguments.actors} actors. Lower --actors."
+        )
     read = ray.data.read_parquet if arguments.input.endswith(".parquet") else ray.data.read_json
     extracted = read(arguments.input).map_batches(
         Extractor,

@@ -24,7 +24,8 @@ from ..files import atomic_writer, read_json, write_json
 from .arguments import TrainingArguments
 from .checkpoints import LATEST
 from .interruption import EXIT_CODE, Interruption
-from .run_record import RUN, settings_of
+from .output import is_trained
+from .run_record import NO_MATTER, RUN, settings_of
 
 RECIPE = "recipe.yaml"
 LOG = "train.log"
@@ -101,10 +102,10 @@ def is_finished(run: TrainingArguments) -> bool:
         FileExistsError: it holds the result of other settings.
     """
     record = Path(run.output_dir) / RUN
-    if run.overwrite_output_dir or not (Path(run.output_dir) / "config.json").is_file() or not record.is_file():
+    if run.overwrite_output_dir or not is_trained(run.output_dir) or not record.is_file():
         return False
     found, wanted = read_json(record)["settings"], settings_of(run)
-    different = [name for name in wanted if found.get(name) != wanted[name] and name not in _MAY_CHANGE]
+    different = [name for name in wanted if found.get(name) != wanted[name] and name not in NO_MATTER]
     if different:
         raise FileExistsError(
             f"{run.output_dir}: a run with other settings stands here: "
@@ -112,17 +113,6 @@ def is_finished(run: TrainingArguments) -> bool:
             f"another --output_dir, or replace it with --overwrite_output_dir."
         )
     return True
-
-
-_MAY_CHANGE = {
-    "checkpointing_steps",
-    "data_dir",
-    "logging_steps",
-    "output_dir",
-    "overwrite_output_dir",
-    "resume_from_checkpoint",
-    "save_total_limit",
-}
 
 
 def _all_finished(arguments: TrainingArguments) -> list[str]:

@@ -19,17 +19,14 @@ RUN = "run.json"
 
 _PACKAGES = ("accelerate", "datasets", "huggingface_hub", "safetensors", "tokenizers", "torch", "transformers")
 
-# What may differ between a run and its continuation: where things are, how results are shown, what happens afterwards.
-_NO_MATTER = {
+NO_MATTER = {
     "checkpointing_steps",
     "data_dir",
     "dataloader_num_workers",
-    "dataset_name",
     "hub_model_id",
     "hub_private_repo",
     "hub_token",
     "logging_steps",
-    "model_name_or_path",
     "only_folds",
     "output_dir",
     "overwrite_output_dir",
@@ -39,12 +36,12 @@ _NO_MATTER = {
     "resume_from_checkpoint",
     "save_total_limit",
     "seeds",
-    "test_file",
-    "train_file",
-    "types_file",
-    "validation_file",
     "with_tracking",
 }
+"""Settings that may differ between a run and its continuation: how it is shown and kept, and what comes afterwards."""
+
+_NAMES = {"dataset_name", "model_name_or_path", "test_file", "train_file", "types_file", "validation_file"}
+"""Settings that only name what the identity knows by its content."""
 
 
 def identity_of(
@@ -53,7 +50,7 @@ def identity_of(
     """Everything that decides the weights that a run ends with: only runs that agree in it continue each other."""
     config = model.config.to_dict()
     config.pop("transformers_version", None)
-    settings = {name: value for name, value in settings_of(arguments).items() if name not in _NO_MATTER}
+    settings = {name: value for name, value in settings_of(arguments).items() if name not in NO_MATTER | _NAMES}
     return {
         "model": config,
         "corpus": {split: fingerprint_of(rows) for split, rows in corpus.items()},
