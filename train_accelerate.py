@@ -27,12 +27,12 @@ from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
-from spert.hub import check_token, push_folder
+from spert.hub import CARD, check_token, push_folder
 from spert.modeling_spert import SpertModel
 from spert.processing_spert import SpertProcessor
 from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
-from spert.training.card import CARD, write_card
+from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints, refuse_to_lose
 from spert.training.corpus import load_training_corpus
 from spert.training.interruption import EXIT_CODE, Interruption

@@ -15,7 +15,6 @@ from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
 
-CARD = "README.md"
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 _TASKS = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
 _SHOWN_SETTINGS = (

@@ -92,7 +92,8 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
 
 def coordinator() -> PartialState:
     """Which process this is. It waits for the others for as long as their runs take, and keeps no accelerator busy."""
-    return PartialState(cpu=True, timeout=timedelta(days=365)) if "WORLD_SIZE" in os.environ else PartialState(cpu=True)
+    waits = {"timeout": timedelta(days=365)} if "WORLD_SIZE" in os.environ else {}
+    return PartialState(cpu=True, **waits)
 
 
 def is_finished(run: TrainingArguments) -> bool:
