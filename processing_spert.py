@@ -226,7 +226,8 @@ class SpertProcessor(ProcessorMixin):
                 f"SpertProcessor: expected the batch that this processor returned, which knows the sentences' text, "
                 f"got {type(batch).__name__}."
             )
-        decoded = decode(outputs, relation_threshold)
+        options = outputs.decoding.override(relation_threshold=relation_threshold) if outputs.decoding else None
+        decoded = decode(outputs, options)
         if len(sentences) != len(decoded):
             raise ValueError(
                 f"SpertProcessor: expected outputs and batch of the same sentences, got outputs for {len(decoded)} and "

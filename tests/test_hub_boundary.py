@@ -18,7 +18,9 @@ SHIPPED = {
     "collating_spert.py",
     "configuration_spert.py",
     "decoding_spert.py",
+    "heads_spert.py",
     "modeling_spert.py",
+    "options_spert.py",
     "pipeline_spert.py",
     "processing_spert.py",
     "sampling_spert.py",
@@ -36,12 +38,14 @@ IMPORTED = {"torch", "transformers"}
 
 # Which shipped file may import which, at run time.
 MAY_IMPORT = {
-    "configuration_spert": set(),
+    "options_spert": set(),
+    "configuration_spert": {"options_spert"},
+    "heads_spert": set(),
     "spans_spert": set(),
     "words_spert": set(),
     "sampling_spert": {"spans_spert"},
-    "decoding_spert": {"spans_spert"},
-    "modeling_spert": {"configuration_spert", "spans_spert"},
+    "decoding_spert": {"options_spert", "spans_spert"},
+    "modeling_spert": {"configuration_spert", "heads_spert", "options_spert", "spans_spert"},
     "processing_spert": {"configuration_spert", "decoding_spert", "words_spert"},
     "collating_spert": {"configuration_spert", "sampling_spert"},
     "pipeline_spert": set(),
