@@ -24,7 +24,7 @@ _RENAMED = {
 # The original's model has a pooler that it never calls; older files carry a buffer of position numbers.
 _PASSED_OVER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias", "bert.embeddings.position_ids")
 
-_OF_A_RUN = ("architectures", "spert_version", "torch_dtype", "transformers_version", "_name_or_path")
+_NOT_OF_THE_ENCODER = ("architectures", "spert_version", "torch_dtype", "transformers_version", "_name_or_path")
 
 
 def convert_checkpoint(
@@ -53,7 +53,7 @@ def convert_checkpoint(
         )
     config = SpertConfig(
         encoder_config={"model_type": "bert"}
-        | {name: value for name, value in config_values.items() if name not in _OF_A_RUN},
+        | {name: value for name, value in config_values.items() if name not in _NOT_OF_THE_ENCODER},
         width_embedding_size=table.shape[1],
         **types.config_fields(),
     )
