@@ -178,7 +178,7 @@ class TestOverlaps:
         assert self.found("none", {}, margins=nested)[0] == [(0, 3), (6, 7)]
 
     def test_relations_move_to_the_entity_that_stays(self):
-        entities, relations = self.found("none", {(0, 3): (0.8, 0.0), (3, 0): (0.6, 0.0)})
+        _, relations = self.found("none", {(0, 3): (0.8, 0.0), (3, 0): (0.6, 0.0)})
         assert [one[:3] for one in relations] == [(1, 2, "r"), (2, 1, "r")]
         assert [one.score for one in relations] == pytest.approx([0.8, 0.6])
 
