@@ -121,15 +121,15 @@ class DocumentEncoder:
             name = "the sentence" if len(document.sentences) == 1 else f"sentence {index}"
             raise ValueError(
                 f"{name} ({shortened(document.text_of(*document.sentences[index]))}) has {len(sentence.input_ids)} "
-                f"pieces, the encoder takes at most {self.capacity + special}. Nothing is cut off: split it into shorter "
-                f"sentences."
+                f"pieces, the encoder takes at most {self.capacity + special}. Nothing is cut off: split it into "
+                f"shorter sentences."
             )
         for word, (start, end) in enumerate(sentence.word_pieces, start=first):
             if self._is_long(end - start):
                 raise ValueError(
-                    f"word {word} ({shortened(document.text_of(word, word + 1))}) has {end - start} pieces by itself, "
-                    f"the encoder takes at most {self.capacity} besides {special} special ones. Split the word or leave "
-                    f"it out."
+                    f"word {word} ({shortened(document.text_of(word, word + 1))}) has {end - start} pieces by "
+                    f"itself, the encoder takes at most {self.capacity} besides {special} special ones. Split the word "
+                    f"or leave it out."
                 )
 
     def _pieces_of_windows(
@@ -182,7 +182,8 @@ def _refuse_unread_entities(document: Document, windows: Sequence[Window]) -> No
     for index, entity in enumerate(document.given):
         if not any(window.holds(entity.start, entity.end) for window in windows):
             raise ValueError(
-                f"entity {index} ({shortened(document.text_of(entity.start, entity.end))}): expected an entity that lies "
-                f"in one of the windows in which its sentence is read, as it is longer than the encoder takes; got one "
-                f"of {entity.end - entity.start} words that lies in none. Split the sentence, or shorten the entity."
+                f"entity {index} ({shortened(document.text_of(entity.start, entity.end))}): expected an entity that "
+                f"fits into one of the windows in which its sentence is read (the sentence is longer than the encoder "
+                f"takes), got one of {entity.end - entity.start} words that does not. Split the sentence, or shorten "
+                f"the entity."
             )

@@ -222,7 +222,8 @@ class SpertProcessor(ProcessorMixin):
         """
         if on_overflow not in OVERFLOW_POLICIES:
             raise ValueError(
-                f"SpertProcessor: expected on_overflow to be one of {', '.join(OVERFLOW_POLICIES)}, got {on_overflow!r}."
+                f"SpertProcessor: expected on_overflow to be one of {', '.join(OVERFLOW_POLICIES)}, got "
+                f"{on_overflow!r}."
             )
         if sentences_per_window is None:
             sentences_per_window = self.sentences_per_window
@@ -379,8 +380,8 @@ class SpertProcessor(ProcessorMixin):
             batch: what this processor returned.
             relation_threshold: the least score of a relation: a number, or a dictionary by type. Default, as for
                 all of `decoding`: the model configuration's value, which the outputs carry.
-            return_all_scores: give each entity the scores of all types as `scores`, `no_entity` among them, and
-                the result `pairs`: each pair of entities that were read together, with the scores of all relation types.
+            return_all_scores: add `scores` to each entity, the scores of all types and of `no_entity`; and `pairs` to
+                the result: each ordered pair of entities that were read together, with the scores of all relation types.
             decoding: `entity_threshold`, `relation_arguments`, `overlapping_entities` and `temperature`, as
                 `DecodingOptions` describes them.
 

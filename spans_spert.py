@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def candidate_spans(num_words: int, max_width: int, device: torch.device | str | None = None) -> Tensor:
@@ -100,33 +101,50 @@ class RangePooler:
     Args:
         hidden: `(batch, pieces, hidden)`, any floating dtype. Never written to.
         pooling: `max`, `sum` or `mean`.
+        num_levels: levels of the table, where one graph serves inputs of every length. Default: as many as have ranges
+            that fit into the pieces.
+
+    Raises:
+        ValueError: the pooling is unknown.
     """
 
-    def __init__(self, hidden: Tensor, pooling: str):
+    def __init__(self, hidden: Tensor, pooling: str, num_levels: int | None = None):
+        if pooling not in ("max", "mean", "sum"):
+            raise ValueError(f"RangePooler: expected a pooling out of max, mean, sum, got {pooling!r}.")
         self.pooling = pooling
         self.dtype = hidden.dtype
         self.batch_size, self.num_pieces, self.hidden_size = hidden.shape
         if pooling == "max":
-            self._rows = _maximum_table(hidden)
-            self._powers = 2 ** torch.arange(1, _num_levels(self.num_pieces), device=hidden.device)
+            levels = _num_levels(self.num_pieces) if num_levels is None else num_levels
+            self._rows = _maximum_table(hidden, levels)
+            self._powers = 2 ** torch.arange(1, levels, device=hidden.device)
         else:
             sums = hidden.float().cumsum(dim=1)
-            self._rows = torch.nn.functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
+            self._rows = functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
 
     def __call__(self, ranges: Tensor) -> Tensor:
-        """Pool ranges of every sentence. *Shape:* `(batch, ranges, 2)` piece ranges to `(batch, ranges, hidden)`."""
+        """Pool ranges of every sentence.
+
+        Shapes:
+            ranges: `(batch, ranges, 2)`, piece ranges
+            result: `(batch, ranges, hidden)`
+        """
         sentence = torch.arange(self.batch_size, device=ranges.device).unsqueeze(1).expand(ranges.shape[:2])
         return self.flat(sentence.reshape(-1), ranges.reshape(-1, 2)).reshape(*ranges.shape[:2], self.hidden_size)
 
     def flat(self, sentence: Tensor, ranges: Tensor) -> Tensor:
         """Pool ranges that name their sentence.
 
-        *Shape:* `sentence` `(ranges,)`, row in the batch; `ranges` `(ranges, 2)`; result `(ranges, hidden)`.
+        Shapes:
+            sentence: `(ranges,)`, row in the batch
+            ranges: `(ranges, 2)`, piece ranges
+            result: `(ranges, hidden)`
         """
         start, end = ranges.unbind(-1)
         length = end - start
         if self.pooling == "max":
-            level = self._level(length)
+            # The level whose ranges are the longest that fit; by comparisons, since other runtimes lack `bucketize`.
+            level = (length.unsqueeze(-1) >= self._powers).sum(dim=-1)
             row = (level * self.batch_size + sentence) * self.num_pieces
             zeros = self._rows.shape[0] - 1
             is_empty = length <= 0
@@ -140,38 +158,43 @@ class RangePooler:
             pooled = pooled / length.clamp(min=1).unsqueeze(-1)
         return pooled.to(self.dtype)
 
-    def _level(self, length: Tensor) -> Tensor:
-        """The level whose ranges are the longest that fit."""
-        return torch.bucketize(length, self._powers, right=True)
 
-
-def _maximum_table(hidden: Tensor) -> Tensor:
+def _maximum_table(hidden: Tensor, num_levels: int) -> Tensor:
     """Level after level of `(batch, pieces)` rows, and a row of zeros at the end, which stands for empty ranges.
 
     Entries whose range goes past the end of the pieces hold nothing of meaning.
 
-    *Shape:* `(batch, pieces, hidden)` to `(levels * batch * pieces + 1, hidden)`.
+    Shapes:
+        hidden: `(batch, pieces, hidden)`
+        result: `(levels * batch * pieces + 1, hidden)`
     """
-    batch_size, num_pieces, hidden_size = hidden.shape
-    num_levels, num_rows = _num_levels(num_pieces), batch_size * num_pieces
-    if not ((torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling()):
-        # Filled in place: joining would hold every level twice.
-        rows = hidden.new_empty((num_levels * num_rows + 1, hidden_size))
-        rows[-1] = 0
-        table = rows[:-1].view(num_levels, *hidden.shape)
-        table[0] = hidden
+    if (torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling():
+        levels = [hidden]
         for level in range(1, num_levels):
-            half = 2 ** (level - 1)
-            below, here = table[level - 1], table[level]
-            # Whole ranges only: the rest of the level is never looked up.
-            last = num_pieces - 2**level + 1
-            torch.maximum(below[:, :last], below[:, half : half + last], out=here[:, :last])
-        return rows
-    levels = [hidden]
+            levels.append(_wider_maxima(levels[-1], 2 ** (level - 1)))
+        return torch.cat([*(level.flatten(0, 1) for level in levels), hidden.new_zeros((1, hidden.shape[-1]))])
+    # Filled in place: joining would hold every level twice.
+    batch_size, num_pieces, hidden_size = hidden.shape
+    rows = hidden.new_empty((num_levels * batch_size * num_pieces + 1, hidden_size))
+    rows[-1] = 0
+    table = rows[:-1].view(num_levels, *hidden.shape)
+    table[0] = hidden
     for level in range(1, num_levels):
-        half, below = 2 ** (level - 1), levels[-1]
-        levels.append(torch.cat((torch.maximum(below[:, :-half], below[:, half:]), below[:, -half:]), dim=1))
-    return torch.cat([*(level.flatten(0, 1) for level in levels), hidden.new_zeros((1, hidden_size))])
+        _wider_maxima(table[level - 1], 2 ** (level - 1), out=table[level])
+    return rows
+
+
+def _wider_maxima(below: Tensor, half: int, out: Tensor | None = None) -> Tensor:
+    """The level whose ranges are twice as long as the `half` pieces of those of the level below.
+
+    Shapes:
+        below, out, result: `(batch, pieces, hidden)`
+    """
+    if out is None:
+        return torch.maximum(below, functional.pad(below, (0, 0, 0, half))[:, half:])
+    whole = max(below.shape[1] - half, 0)  # what comes after them reaches past the end
+    torch.maximum(below[:, :whole], below[:, half:], out=out[:, :whole])
+    return out
 
 
 def _num_levels(num_pieces: int) -> int:

@@ -3,9 +3,9 @@ import torch
 
 from spert import SpertOutput
 from spert.decoding_spert import decode
-from spert.modeling_spert import DecodingSettings
+from spert.options_spert import DecodingOptions
 
-SETTINGS = DecodingSettings(("A", "B"), ("r", "s"), ("s",), 0.4)
+SETTINGS = DecodingOptions(("A", "B"), ("r", "s"), ("s",), 0.4)
 
 
 def output(spans, types, scores, settings=SETTINGS):
@@ -28,7 +28,7 @@ def output(spans, types, scores, settings=SETTINGS):
 
 
 def found(*arguments, threshold=None):
-    (sentence,) = decode(output(*arguments), threshold)
+    (sentence,) = decode(output(*arguments), SETTINGS.override(relation_threshold=threshold))
     return [tuple(entity[:3]) for entity in sentence.entities], [tuple(one[:3]) for one in sentence.relations]
 
 
@@ -76,8 +76,8 @@ def test_scores_are_probabilities():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, "0.4", True, float("nan")])
 def test_refuses_a_threshold_that_is_no_probability(threshold):
-    with pytest.raises(ValueError, match="relation_threshold from 0 to 1"):
-        decode(output([[0, 1]], [1], {}), threshold)
+    with pytest.raises(ValueError, match="relation_threshold: expected a number from 0 to 1"):
+        SETTINGS.override(relation_threshold=threshold)
 
 
 def test_refuses_outputs_of_given_pairs():

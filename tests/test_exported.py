@@ -10,7 +10,6 @@ from spert import SpertModel, SpertProcessor
 from spert.cli import app
 from spert.corpora import load_corpus
 from spert.exported import ExportedModel, export_model
-from spert.exported.graphs import FixedLevelsPooler
 from spert.prediction import predict
 from spert.spans_spert import RangePooler
 from tests import tiny
@@ -119,7 +118,7 @@ def test_the_pooler_with_fixed_levels_pools_as_the_other():
     ranges = torch.tensor([[start, end] for start in range(11) for end in range(start, 12)])
     for pooling in ("max", "mean", "sum"):
         expected = RangePooler(hidden, pooling)(ranges.expand(2, -1, -1))
-        assert torch.equal(FixedLevelsPooler(hidden, pooling, 8)(ranges.expand(2, -1, -1)), expected)
+        assert torch.equal(RangePooler(hidden, pooling, 8)(ranges.expand(2, -1, -1)), expected)
 
 
 def test_what_cannot_be_is_refused(tmp_path):
