@@ -88,6 +88,10 @@ def read_document(
         item, is_split_into_words = record[key], key == "tokens"
         if record.get("sentences") is not None:
             sentences = record["sentences"]
+    elif is_split_into_words is None and not isinstance(item, (str, list, tuple)):
+        raise ValueError(
+            f"expected a text, a list of words or a record, got {shortened(repr(item))} ({type(item).__name__})."
+        )
     if is_split_into_words is None:
         is_split_into_words = not isinstance(item, str)
     if is_split_into_words:

@@ -380,8 +380,8 @@ class SpertProcessor(ProcessorMixin):
             batch: what this processor returned.
             relation_threshold: the least score of a relation: a number, or a dictionary by type. Default, as for
                 all of `decoding`: the model configuration's value, which the outputs carry.
-            return_all_scores: add `scores` to each entity, the scores of all types and of `no_entity`; and `pairs` to
-                the result: each ordered pair of entities that were read together, with the scores of all relation types.
+            return_all_scores: add `scores` to each entity (of all types, and of `no_entity`) and `pairs` to the result:
+                the ordered pairs of entities that were read together, each with the `scores` of all relation types.
             decoding: `entity_threshold`, `relation_arguments`, `overlapping_entities` and `temperature`, as
                 `DecodingOptions` describes them.
 
