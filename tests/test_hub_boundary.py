@@ -23,6 +23,7 @@ SHIPPED = {
     "processing_spert.py",
     "sampling_spert.py",
     "spans_spert.py",
+    "word_rules_spert.py",
     "words_spert.py",
 }
 SAVED = SHIPPED | {
@@ -32,17 +33,18 @@ SAVED = SHIPPED | {
     "tokenizer.json",
     "tokenizer_config.json",
 }
-IMPORTED = {"torch", "transformers"}
+IMPORTED = {"regex", "torch", "transformers"}
 
 # Which shipped file may import which, at run time.
 MAY_IMPORT = {
     "configuration_spert": set(),
     "spans_spert": set(),
-    "words_spert": set(),
+    "word_rules_spert": set(),
+    "words_spert": {"word_rules_spert"},
     "sampling_spert": {"spans_spert"},
     "decoding_spert": {"spans_spert"},
     "modeling_spert": {"configuration_spert", "spans_spert"},
-    "processing_spert": {"configuration_spert", "decoding_spert", "words_spert"},
+    "processing_spert": {"configuration_spert", "decoding_spert", "word_rules_spert", "words_spert"},
     "collating_spert": {"configuration_spert", "sampling_spert"},
     "pipeline_spert": set(),
 }
