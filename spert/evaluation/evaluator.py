@@ -14,14 +14,10 @@ from ..prediction import as_spert_json, predict
 from ..processing_spert import SpertProcessor
 from ..words_spert import join_words
 from .predictions import Predictions
-from .scores import compute_scores
-
-GOLD_ENTITIES = "gold_entities"
-OFF_WORD_BORDERS = "gold_entities_off_word_borders"
-"""Keys of the scores from text: how many gold entities there are, and how many begin or end inside of a word."""
+from .scores import GOLD_ENTITIES, OFF_WORD_BORDERS, compute_scores
 
 _BATCHES_AT_ONCE = 4
-"""So many results stand in memory as dictionaries; while an accelerator works on one batch, the one before is decoded."""
+"""Their results stand in memory as dictionaries. Several, so that an accelerator works while others are decoded."""
 
 
 def evaluate_model(
@@ -58,8 +54,8 @@ def evaluate_model(
     """
     if from_text and given_entities:
         raise ValueError(
-            "evaluate_model: expected from_text or given_entities, got both. Gold entities that stand on no word border "
-            "cannot be given to a model that reads text: evaluate them apart."
+            "evaluate_model: expected from_text or given_entities, got both. A gold entity that stands on no word "
+            "border cannot be given to a model that reads text: evaluate them one after the other."
         )
     records = dataset.to_list()
     _refuse_unknown_types(model, records)

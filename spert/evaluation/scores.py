@@ -22,6 +22,9 @@ AVERAGES = ("micro", "macro")
 FIGURES = ("precision", "recall", "f1")
 PRIMARY_SCORE = "rel_strict_micro_f1"
 """The number by which models are compared."""
+GOLD_ENTITIES = "gold_entities"
+OFF_WORD_BORDERS = "gold_entities_off_word_borders"
+"""Keys of scores from text: how many gold entities there are, and how many begin or end inside of a word."""
 
 
 def compute_scores(
