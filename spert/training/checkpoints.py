@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from ..files import read_json, remove_partials, write_json
+from ..files import partial_path, read_json, remove_partials, write_json
 from .progress import Progress
 
 FOLDER = "checkpoints"
@@ -210,13 +210,13 @@ def refuse_to_lose(output_dir: str | os.PathLike[str], resume: bool, overwrite: 
 
 
 def _staging(place: Path) -> Path:
-    return place.with_name(f".{place.name}.partial")
+    return partial_path(place, "shared")
 
 
 def _publish(staging: Path, place: Path) -> None:
     """Rename a whole folder; one that stands under its name goes out of the way first."""
     if place.is_dir():
-        old = place.with_name(f".{place.name}.old.partial")
+        old = partial_path(place, "old")
         os.replace(place, old)
         os.replace(staging, place)
         shutil.rmtree(old)
