@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import odd_addresses
+
 # Tests run side by side, and their tiny models gain nothing from several threads that wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
+
+if os.environ.get("SPERT_TEST_ODD_ADDRESSES"):
+    odd_addresses.install()
 
 ROOT = Path(__file__).resolve().parent.parent
 

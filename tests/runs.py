@@ -27,7 +27,7 @@ def command(launcher, output, *flags):
 
 def variables(**changes):
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **changes}
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **changes}
 
 
 def train(launcher, output, *flags, **environment):

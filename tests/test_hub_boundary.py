@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests import tiny
+from tests.tolerance import assert_close
 
 SHIPPED = {
     "collating_spert.py",
@@ -139,9 +140,9 @@ with torch.inference_mode():
 results = processor.post_process_entity_relation_extraction(outputs, batch)
 assert type(config).__name__ == "SpertConfig" and type(model).__name__ == "SpertModel"
 assert type(processor).__name__ == "SpertProcessor" and type(extract).__name__ == "SpertPipeline"
-assert results == extract(sentences, is_split_into_words=True, batch_size=len(sentences))
+piped = extract(sentences, is_split_into_words=True, batch_size=len(sentences))
 assert not {"spert", "datasets", "evaluate", "accelerate"} & {name.split(".")[0] for name in sys.modules}
-print(json.dumps(results))
+print(json.dumps([results, piped]))
 """
 
 
@@ -172,7 +173,6 @@ def test_loads_in_a_process_with_only_torch_and_transformers(saved_model, tmp_pa
     link_distributions({"torch", "transformers"}, packages)
     assert not (packages / "accelerate").exists()
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
-    environment["OMP_NUM_THREADS"] = "1"  # as here: another number of threads gives other last digits
     done = subprocess.run(
         # Without site-packages: the linked distributions are all there is.
         [sys.executable, "-I", "-S", "-c", LOADS_ALONE, str(saved_model), json.dumps(tiny.SENTENCES), str(packages)],
@@ -182,7 +182,8 @@ def test_loads_in_a_process_with_only_torch_and_transformers(saved_model, tmp_pa
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    for results in json.loads(done.stdout.splitlines()[-1]):
+        assert_close(results, expected)
     assert any(result["relations"] for result in expected)
 
 
