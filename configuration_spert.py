@@ -1,15 +1,20 @@
 """Configuration of a SpERT model: the encoder's own configuration, the types, and the numbers of the two heads.
 
-A configuration that cannot work, and a misspelt name, is refused when it is made: not when the model is built or run.
+A value that cannot work and a misspelt name are refused on every road into a configuration: when it is made, loaded,
+loaded with overrides, updated, or when one of its attributes is set.
 """
 
-import dataclasses
 import difflib
-import math
-from collections.abc import Sequence
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, GenerationConfig, PreTrainedConfig
+
+from .options_spert import DECODING_FIELDS, NO_ENTITY, DecodingOptions, checked_choice, checked_probability
+
+logger = logging.getLogger(__name__)
 
 WIDTH_EMBEDDING_ROWS = 100
 """Rows of the width table, as in the original: a span of `w` words uses row `w`, so 99 words are the widest span."""
@@ -22,36 +27,47 @@ RELATION_CONTEXTS = ("localized", "full", "cls")
 
 PIPELINE_TASK = "entity-relation-extraction"
 
-# Names that transformers itself passes to a configuration, besides the fields of `PreTrainedConfig`.
+# What transformers itself passes to a configuration or writes into one, besides the fields of `PreTrainedConfig`.
 _LIBRARY_NAMES = {
     "_attn_implementation",
     "_commit_hash",
     "_experts_implementation",
+    "_from_auto",
+    "_from_pipeline",
     "_name_or_path",
     "attn_implementation",
     "auto_map",
+    "code_revision",
     "custom_pipelines",
+    "distributed_config",
     "experts_implementation",
+    "fusion_config",
     "is_decoder",
     "model_type",
     "name_or_path",
     "num_labels",
     "output_attentions",
+    "per_layer_config",
+    "pruned_heads",
     "quantization_config",
+    "return_unused_kwargs",
     "tie_word_embeddings",
     "torch_dtype",
+    "trust_remote_code",
+    "use_cache",
     "use_return_dict",
 }
+_DERIVED_NAMES = ("id2label", "label2id", "num_labels")
 
 
 class SpertConfig(PreTrainedConfig):
-    """Everything that decides what a [`SpertModel`] computes, apart from its weights.
+    """Everything that decides what a [`SpertModel`] computes and what counts as found, apart from the model's weights.
 
     Args:
         encoder_config (`PreTrainedConfig` or `dict`): configuration of the encoder, of any model type that
             transformers itself knows. Default: `BertConfig()`. Custom (remote) code is never used for it.
         entity_types (list of `str`): entity type names in the order of the classifier's outputs 1, 2, …; output 0
-            means "no entity" and has no name. At least one.
+            means "no entity". At least one. `id2label` and `label2id` follow from them: 0 is `no_entity`.
         relation_types (list of `str`): relation type names in the order of the classifier's outputs. May be empty:
             the model is then a plain span classifier.
         symmetric_relations (list of `str`): those of `relation_types` whose direction has no meaning.
@@ -63,7 +79,16 @@ class SpertConfig(PreTrainedConfig):
         relation_context (`str`): what stands for the context of a pair: `localized`, the pooled pieces between the
             two spans, zero where nothing lies between (paper); `full`, the pooled pieces of all words of the
             sentence; `cls`, the sentence's classifier piece (the last two are the paper's ablation, section 4.5).
-        relation_threshold (`float`): scores of at least this are relations (paper, section 4.1: 0.4).
+        relation_threshold (`float` or `dict`): the least score of a relation, for all types or by type; a type that
+            the dictionary leaves out has 0.4 (paper, section 4.1: 0.4).
+        entity_threshold (`float` or `dict`): the least score of an entity, besides being the likeliest class, for all
+            types or by type; a type that the dictionary leaves out has 0. Default: 0.
+        relation_arguments (`dict`, *optional*): `{relation: [[head type, tail type], …]}`, the types that a relation
+            may join. Default: any.
+        overlapping_entities (`str`): which entities may overlap: `all` (paper), `nested` ones, or `none`.
+        temperature (`dict`): `{"entities": …, "relations": …}`, what logits are divided by before they become scores.
+            Default: 1. [`DecodingOptions`] says more about these five.
+        sentences_per_window (`int`): how many sentences of a document the encoder reads together. Default: 1.
 
     Raises:
         ValueError: a name is unknown, or a value has the wrong type, is out of range, or contradicts another.
@@ -72,6 +97,8 @@ class SpertConfig(PreTrainedConfig):
     model_type = "spert"
     sub_configs: ClassVar[dict[str, Any]] = {"encoder_config": AutoConfig}
     has_no_defaults_at_init: ClassVar[bool] = True
+    # Declared, because `save_pretrained` takes an undeclared `temperature` for one of text generation.
+    temperature: Any = None
     # What `transformers.Trainer` must not gather as predictions: everything but the two logits.
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "entity_loss",
@@ -94,42 +121,91 @@ class SpertConfig(PreTrainedConfig):
         head_dropout: float = 0.1,
         span_pooling: str = "max",
         relation_context: str = "localized",
-        relation_threshold: float = 0.4,
+        relation_threshold: float | Mapping[str, float] = 0.4,
+        entity_threshold: float | Mapping[str, float] = 0.0,
+        relation_arguments: Mapping[str, Sequence[Sequence[str]]] | None = None,
+        overlapping_entities: str = "all",
+        temperature: float | Mapping[str, float] = 1.0,
+        sentences_per_window: int = 1,
         **kwargs: Any,
     ):
-        model_type = kwargs.pop("model_type", self.model_type)
-        if model_type != self.model_type:
-            raise ValueError(
-                f"SpertConfig: expected a configuration of model type 'spert', got {model_type!r}. To put a SpERT "
-                f"model on top of a pre-trained encoder, use SpertModel.from_encoder(name_or_folder, entity_types=…)."
-            )
+        given = {name: value for name, value in locals().items() if name in OWN_FIELDS}
+        _refuse_other_model_types(kwargs.pop("model_type", self.model_type))
         _refuse_unknown_names(kwargs)
-        self.entity_types = _checked_names("entity_types", entity_types)
-        if not self.entity_types:
-            raise ValueError("SpertConfig.entity_types: expected at least one entity type, got none.")
-        self.relation_types = _checked_names("relation_types", relation_types)
-        self.symmetric_relations = _checked_names("symmetric_relations", symmetric_relations)
-        unknown = [name for name in self.symmetric_relations if name not in self.relation_types]
-        if unknown:
-            raise ValueError(
-                f"SpertConfig.symmetric_relations: expected names out of relation_types {self.relation_types}, "
-                f"got {unknown} besides."
-            )
-        widest = WIDTH_EMBEDDING_ROWS - 1
-        self.max_span_width = _checked_int("max_span_width", max_span_width, 1, widest)
-        self.width_embedding_size = _checked_int("width_embedding_size", width_embedding_size, 1, None)
-        self.head_dropout = _checked_probability("head_dropout", head_dropout)
-        if self.head_dropout == 1.0:
-            raise ValueError("SpertConfig.head_dropout: expected a number from 0 to below 1, got 1.0.")
-        self.span_pooling = _checked_choice("span_pooling", span_pooling, SPAN_POOLINGS)
-        self.relation_context = _checked_choice("relation_context", relation_context, RELATION_CONTEXTS)
-        self.relation_threshold = _checked_probability("relation_threshold", relation_threshold)
-        self.encoder_config = _checked_encoder_config(encoder_config)
+        self._set(_checked(given))
+        for name in _DERIVED_NAMES:
+            if kwargs.get(name) is not None:
+                self._check_derived(name, kwargs[name])
+            kwargs.pop(name, None)
         kwargs.setdefault(
             "custom_pipelines",
             {PIPELINE_TASK: {"impl": "pipeline_spert.SpertPipeline", "pt": ["AutoModel"], "type": "text"}},
         )
-        super().__init__(**kwargs)
+        super().__init__(id2label=self.id2label, label2id=self.label2id, **kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """A configuration of a dictionary, as a saved one is read, with overrides.
+
+        Overrides take part in the same checks. Entries of the dictionary that neither this class nor transformers
+        knows stay, with a warning, if they resemble none of ours: other tools write into saved configurations, too.
+        With `return_unused_kwargs` the overrides that nobody knows are returned.
+        """
+        _refuse_other_model_types(config_dict.get("model_type", cls.model_type))
+        overrides = {name: kwargs.pop(name) for name in OWN_FIELDS if name in kwargs}
+        foreign = {name: value for name, value in config_dict.items() if not _is_known(name)}
+        for name in foreign:
+            _refuse_misspelt_name(name)
+            logger.warning("SpertConfig: %r is no name of this configuration; it is kept and does nothing.", name)
+        unused = {name: value for name, value in kwargs.items() if not _is_known(name)}
+        for name in unused:
+            _refuse_misspelt_name(name)
+        if unused and not kwargs.get("return_unused_kwargs"):
+            _refuse_unknown_names(unused)
+        values = {name: value for name, value in config_dict.items() if name not in foreign} | overrides
+        if isinstance(overrides.get("encoder_config"), dict):  # changes to the encoder's, as transformers has it
+            values["encoder_config"] = _as_values(config_dict.get("encoder_config")) | overrides["encoder_config"]
+        if "entity_types" in overrides:
+            values = {name: value for name, value in values.items() if name not in _DERIVED_NAMES}
+        made = super().from_dict(values, **kwargs)
+        for name, value in foreign.items():
+            setattr(made[0] if isinstance(made, tuple) else made, name, value)
+        return made
+
+    def update(self, config_dict: Mapping[str, Any]) -> None:
+        """Set several attributes, which are checked together."""
+        own = {name: value for name, value in config_dict.items() if name in OWN_FIELDS}
+        for name in config_dict:
+            _refuse_misspelt_name(name)
+        if own:
+            self._set(_checked({name: getattr(self, name) for name in OWN_FIELDS} | own), own)
+        super().update({name: value for name, value in config_dict.items() if name not in OWN_FIELDS})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in OWN_FIELDS and name in self.__dict__:
+            self._set(_checked({field: getattr(self, field) for field in OWN_FIELDS} | {name: value}), (name,))
+        elif name in _DERIVED_NAMES and "entity_types" in self.__dict__:
+            self._check_derived(name, value)
+        else:
+            _refuse_misspelt_name(name)
+            super().__setattr__(name, value)
+
+    def _set(self, checked: dict[str, Any], names: Any = None) -> None:
+        """Set fields whose values were checked, and what follows from them."""
+        self.__dict__.update({name: checked[name] for name in (OWN_FIELDS if names is None else names)})
+        labels = (NO_ENTITY, *self.entity_types)
+        self.__dict__["id2label"] = dict(enumerate(labels))
+        self.__dict__["label2id"] = {name: index for index, name in enumerate(labels)}
+
+    def _check_derived(self, name: str, value: Any) -> None:
+        expected = getattr(self, name)
+        if name == "id2label" and isinstance(value, Mapping):
+            value = {int(index): label for index, label in value.items()}  # keys are strings in JSON
+        if value != expected:
+            raise ValueError(
+                f"SpertConfig.{name}: expected {expected!r}, which follows from entity_types, got {value!r}. Leave it "
+                f"out, and set entity_types."
+            )
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """The encoder's configuration: vocabulary and hidden size are its own (`resize_token_embeddings` asks here)."""
@@ -139,6 +215,14 @@ class SpertConfig(PreTrainedConfig):
     def max_pieces(self) -> int | None:
         """The longest input that the encoder takes, in pieces with the special ones; `None` where it has no limit."""
         return encoder_max_pieces(self.encoder_config)
+
+
+OWN_FIELDS = tuple(
+    name
+    for name, parameter in inspect.signature(SpertConfig.__init__).parameters.items()
+    if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
+)
+"""The names of this class's own fields."""
 
 
 def encoder_max_pieces(encoder_config: PreTrainedConfig) -> int | None:
@@ -172,46 +256,69 @@ _POSITIONS_AFTER_PADDING = {
 }
 
 
-def _refuse_unknown_names(kwargs: dict[str, Any]) -> None:
-    known = _LIBRARY_NAMES | {field.name for field in dataclasses.fields(PreTrainedConfig)}
-    own = list(SpertConfig.__init__.__code__.co_varnames[1 : SpertConfig.__init__.__code__.co_argcount])
-    for name in kwargs:
-        if name in known:
-            continue
-        close = difflib.get_close_matches(name, own, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the names are {', '.join(own)}."
-        raise ValueError(f"SpertConfig: unknown name {name!r}; {hint}")
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """All own fields, each checked by itself and with the others."""
+    options = DecodingOptions(
+        **{name: values[name] for name in ("entity_types", "relation_types", "symmetric_relations", *DECODING_FIELDS)}
+    )
+    checked = {name: getattr(options, name) for name in DECODING_FIELDS}
+    for name in ("entity_types", "relation_types", "symmetric_relations"):
+        checked[name] = list(getattr(options, name))
+    checked["max_span_width"] = _checked_int("max_span_width", values["max_span_width"], 1, WIDTH_EMBEDDING_ROWS - 1)
+    for name in ("width_embedding_size", "sentences_per_window"):
+        checked[name] = _checked_int(name, values[name], 1, None)
+    checked["head_dropout"] = checked_probability("head_dropout", values["head_dropout"])
+    if checked["head_dropout"] == 1.0:
+        raise ValueError("head_dropout: expected a number from 0 to below 1, got 1.0.")
+    checked["span_pooling"] = checked_choice("span_pooling", values["span_pooling"], SPAN_POOLINGS)
+    checked["relation_context"] = checked_choice("relation_context", values["relation_context"], RELATION_CONTEXTS)
+    checked["encoder_config"] = _checked_encoder_config(values["encoder_config"])
+    return checked
 
 
-def _checked_names(field: str, names: Sequence[str]) -> list[str]:
-    if isinstance(names, str) or not isinstance(names, (list, tuple)):
-        raise ValueError(f"SpertConfig.{field}: expected a list of type names, got {names!r}.")
+def _is_known(name: str) -> bool:
+    return (
+        name in OWN_FIELDS
+        or name in _LIBRARY_NAMES
+        or name in PreTrainedConfig.__dataclass_fields__
+        or name in _GENERATION_NAMES
+        or name.startswith("_")
+    )
+
+
+_GENERATION_NAMES = frozenset(GenerationConfig().to_dict())
+
+
+def _refuse_other_model_types(model_type: Any) -> None:
+    if model_type != SpertConfig.model_type:
+        raise ValueError(
+            f"SpertConfig: expected a configuration of model type 'spert', got {model_type!r}. To put a SpERT model on "
+            f"top of a pre-trained encoder, use SpertModel.from_encoder(name_or_folder, entity_types=…)."
+        )
+
+
+def _refuse_misspelt_name(name: str, resemblance: float = 0.75) -> None:
+    """Refuse an unknown name that resembles one of ours."""
+    if not _is_known(name) and (close := difflib.get_close_matches(name, OWN_FIELDS, n=1, cutoff=resemblance)):
+        raise ValueError(f"SpertConfig: unknown name {name!r}; did you mean {close[0]!r}?")
+
+
+def _refuse_unknown_names(names: Mapping[str, Any]) -> None:
     for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"SpertConfig.{field}: expected non-empty strings, got {name!r} among {list(names)!r}.")
-    repeated = sorted({name for name in names if list(names).count(name) > 1})
-    if repeated:
-        raise ValueError(f"SpertConfig.{field}: expected each name once, got {repeated} more than once.")
-    return list(names)
+        _refuse_misspelt_name(name, resemblance=0.6)
+        if not _is_known(name):
+            raise ValueError(f"SpertConfig: unknown name {name!r}; the names are {', '.join(OWN_FIELDS)}.")
 
 
 def _checked_int(field: str, value: int, least: int, most: int | None) -> int:
     bounds = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        raise ValueError(f"SpertConfig.{field}: expected {bounds}, got {value!r}.")
+        raise ValueError(f"{field}: expected {bounds}, got {value!r}.")
     return value
 
 
-def _checked_probability(field: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not 0 <= value <= 1:
-        raise ValueError(f"SpertConfig.{field}: expected a number from 0 to 1, got {value!r}.")
-    return float(value)
-
-
-def _checked_choice(field: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise ValueError(f"SpertConfig.{field}: expected one of {', '.join(choices)}, got {value!r}.")
-    return value
+def _as_values(encoder_config: PreTrainedConfig | dict[str, Any] | None) -> dict[str, Any]:
+    return encoder_config.to_dict() if isinstance(encoder_config, PreTrainedConfig) else dict(encoder_config or {})
 
 
 def _checked_encoder_config(encoder_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:

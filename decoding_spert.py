@@ -1,25 +1,36 @@
-"""From a model's output to entities and relations of words: thresholds, symmetric relations, scores.
+"""From a model's output to entities and relations of words: select entities, resolve overlaps, select relations, tidy
+symmetric ones.
 
-Knows no tokenizer and no text: `processing_spert` adds both.
+Knows no tokenizer and no text: `processing_spert` adds both. Scores stay in tensors until a relation is selected: a
+model that calls every span an entity scores millions of pairs.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import Tensor
 
+from .options_spert import NO_ENTITY, DecodingOptions
 from .spans_spert import ordered_pairs
 
 if TYPE_CHECKING:
     from .modeling_spert import SpertOutput
 
+DROPPED = -1
+
 
 class DecodedEntity(NamedTuple):
-    """An entity: word range, type name, and the probability of its type."""
+    """An entity: word range, type name, and the probability of its type.
+
+    `scores` are the probabilities of all types, and of `no_entity`; with `return_all_scores` only.
+    """
 
     start: int
     end: int
     type: str
     score: float
+    scores: dict[str, float] | None = None
 
 
 class DecodedRelation(NamedTuple):
@@ -31,81 +42,342 @@ class DecodedRelation(NamedTuple):
     score: float
 
 
+class DecodedPair(NamedTuple):
+    """A candidate pair: head and tail as indices into the sentence's entities, and the probability of each type."""
+
+    head: int
+    tail: int
+    scores: dict[str, float]
+
+
 class DecodedSentence(NamedTuple):
-    """Entities sorted by (start, end, type) and relations sorted by (head, tail, type)."""
+    """What was found in a sentence.
+
+    Args:
+        entities: sorted by (start, end, type); given entities in the order in which they were given.
+        relations: sorted by (head, tail, type).
+        pairs: every ordered pair of `entities`, sorted by (head, tail); with `return_all_scores` only.
+    """
 
     entities: list[DecodedEntity]
     relations: list[DecodedRelation]
+    pairs: list[DecodedPair] | None = None
 
 
-def decode(outputs: "SpertOutput", relation_threshold: float | None = None) -> list[DecodedSentence]:
+class CandidateEntities(NamedTuple):
+    """The candidate entities of a batch, in the order of `SpertOutput.candidate_entities`.
+
+    Shapes:
+        sentence: `(entities,)`, row in the batch
+        spans: `(entities, 2)`, word ranges
+        types: `(entities,)`, index of the type
+        scores: `(entities,)`, probability of the type
+        probabilities: `(entities, 1 + entity types)`
+        counts: `(batch,)`, candidates of each sentence
+        stays: `(entities,)`, the index of the entity that stands for this one: itself; another one, to which its
+            relations move; or `DROPPED`
+    """
+
+    sentence: Tensor
+    spans: Tensor
+    types: Tensor
+    scores: Tensor
+    probabilities: Tensor
+    counts: Tensor
+    stays: Tensor
+
+
+class SelectedRelations(NamedTuple):
+    """Relations that were selected, by head and then by tail.
+
+    Shapes:
+        head, tail: `(relations,)`, indices of candidate entities
+        types: `(relations,)`, index of the type
+        scores: `(relations,)`
+    """
+
+    head: Tensor
+    tail: Tensor
+    types: Tensor
+    scores: Tensor
+
+    def at(self, index: Tensor) -> "SelectedRelations":
+        """Some of them, by index or mask."""
+        return SelectedRelations(*(values[index] for values in self))
+
+
+def decode(
+    outputs: "SpertOutput",
+    options: DecodingOptions | None = None,
+    given_types: Sequence[Sequence[str | None] | None] | None = None,
+    return_all_scores: bool = False,
+) -> list[DecodedSentence]:
     """What the model found in each sentence of a batch.
-
-    A relation holds where its probability is at least the threshold. The head of a symmetric relation is the entity
-    that starts first (entities with equal starts stay as they are); where both directions hold, the one that comes
-    first in candidate order is left, as in the original.
 
     Args:
         outputs: of a forward without `pairs`.
-        relation_threshold: probability from 0 to 1. Default: the model configuration's.
+        options: what counts as found. Default: the model configuration's, which the outputs carry.
+        given_types: where the forward had `given_entities`: for each sentence the type of each given entity, or `None`
+            for the likeliest one. The result holds exactly these entities, in this order: thresholds and overlaps of
+            entities are not looked at. Default: entities were not given.
+        return_all_scores: keep the scores of all types, for each entity and each pair of entities.
 
     Raises:
-        ValueError: the outputs hold no candidates, or the threshold is no probability.
+        ValueError: the outputs hold no candidates, or the given types do not fit the given entities.
     """
-    settings = outputs.decoding
-    if settings is None or outputs.candidate_entities is None:
+    if outputs.decoding is None or outputs.candidate_entities is None:
         raise ValueError(
             "decode: expected the output of a forward that looks for entities itself, got one of a forward with "
             "`pairs`. Call the model with what the processor returns, without `spans` and `pairs`."
         )
-    threshold = settings.relation_threshold if relation_threshold is None else relation_threshold
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
-        raise ValueError(f"decode: expected a relation_threshold from 0 to 1, got {threshold!r}.")
+    options = outputs.decoding if options is None else options
+    if given_types is None:
+        entities = resolve_overlaps(select_entities(outputs, options), options)
+    else:
+        entities = take_given_entities(outputs, options, given_types)
+    assert outputs.candidate_logits is not None
+    relations = select_relations(outputs.candidate_logits, entities, options)
+    relations = tidy_symmetric_relations(relations, entities, options)
+    assert outputs.spans is not None
+    found = _Collected(entities, options, len(outputs.spans), keeps_order=given_types is not None)
+    if return_all_scores:
+        found.add_all_scores(outputs.candidate_logits)
+    return found.with_relations(relations)
+
+
+def select_entities(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
+    """Candidates whose likeliest class is a type, with a score of at least the type's threshold."""
+    entities = _candidates(outputs, options)
+    classes = entities.probabilities.argmax(dim=-1)
+    scores = entities.probabilities.gather(-1, classes.unsqueeze(-1)).squeeze(-1)
+    types = (classes - 1).clamp(min=0)
+    thresholds = scores.new_tensor(list(options.thresholds("entity_threshold").values()))
+    is_entity = (classes > 0) & (scores >= thresholds[types])
+    return entities._replace(types=types, scores=scores, stays=entities.stays.masked_fill(~is_entity, DROPPED))
+
+
+def take_given_entities(
+    outputs: "SpertOutput", options: DecodingOptions, given_types: Sequence[Sequence[str | None] | None]
+) -> CandidateEntities:
+    """Every candidate, with the type that was given for it, or else with the likeliest type."""
+    entities = _candidates(outputs, options)
+    counts = entities.counts.tolist()
+    if len(given_types) != len(counts):
+        raise ValueError(
+            f"decode: expected given_types for each of the {len(counts)} sentences, got {len(given_types)}."
+        )
+    names: list[str | None] = []
+    for index, (of_sentence, count) in enumerate(zip(given_types, counts)):
+        of_sentence = [None] * count if of_sentence is None else of_sentence
+        if len(of_sentence) != count:
+            raise ValueError(
+                f"decode: expected a type or None for each of the {count} given entities of sentence {index}, got "
+                f"{len(of_sentence)}."
+            )
+        names.extend(of_sentence)
+    number = {name: index for index, name in enumerate(options.entity_types)}
+    unknown = [name for name in names if name is not None and name not in number]
+    if unknown:
+        raise ValueError(
+            f"decode: expected entity types out of {list(options.entity_types)} or None, got {unknown[0]!r}."
+        )
+    likeliest = entities.probabilities[:, 1:].argmax(dim=-1)
+    given = likeliest.new_tensor([DROPPED if name is None else number[name] for name in names], dtype=torch.long)
+    types = torch.where(given == DROPPED, likeliest, given)
+    return entities._replace(types=types, scores=entities.probabilities.gather(-1, types.unsqueeze(-1) + 1).squeeze(-1))
+
+
+def resolve_overlaps(entities: CandidateEntities, options: DecodingOptions) -> CandidateEntities:
+    """Drop the worse of two entities that must not overlap.
+
+    Entities are looked at from the best score to the worst (of equal scores the one that starts first, then the longer
+    one, then the one whose type comes first) and stay unless they overlap one that stays. The relations of a dropped
+    entity move to the best one of its type among those that it overlaps, if there is one.
+    """
+    if options.overlapping_entities == "all":
+        return entities
+    stays = entities.stays.tolist()
+    sentence, types, scores = entities.sentence.tolist(), entities.types.tolist(), entities.scores.tolist()
+    spans = entities.spans.tolist()
+    clash = _cross if options.overlapping_entities == "nested" else _overlap
+    kept: dict[int, list[int]] = {}
+    by_score = (index for index in range(len(stays)) if stays[index] != DROPPED)
+    for index in sorted(by_score, key=lambda i: (-scores[i], spans[i][0], -spans[i][1], types[i])):
+        of_sentence = kept.setdefault(sentence[index], [])
+        clashing = [other for other in of_sentence if clash(spans[index], spans[other])]
+        if clashing:
+            stays[index] = next((other for other in clashing if types[other] == types[index]), DROPPED)
+        else:
+            of_sentence.append(index)
+    return entities._replace(stays=entities.stays.new_tensor(stays))
+
+
+def select_relations(
+    candidate_logits: Tensor, entities: CandidateEntities, options: DecodingOptions
+) -> SelectedRelations:
+    """Relations with a score of at least their type's threshold, between entities of types that they may join.
+
+    Relations of dropped entities go, or move with them: then one that would join an entity with itself goes, and of
+    equal ones the better score is left.
+
+    Args:
+        candidate_logits: `(candidates, relation types)`, of all ordered pairs of candidate entities.
+    """
+    scores = _tempered(candidate_logits, options.temperature["relations"]).sigmoid()
+    thresholds = scores.new_tensor(list(options.thresholds("relation_threshold").values()))
+    pair, types = (scores >= thresholds).nonzero().unbind(-1)
+    head, tail = ordered_pairs(entities.counts, pair)
+    relations = SelectedRelations(entities.stays[head], entities.stays[tail], types, scores[pair, types])
+    allowed = (relations.head != DROPPED) & (relations.tail != DROPPED) & (relations.head != relations.tail)
+    if options.relation_arguments is not None:
+        joins = _argument_table(options).to(types.device)
+        allowed &= joins[types, entities.types[relations.head], entities.types[relations.tail]]
+    relations = relations.at(allowed)
+    if options.overlapping_entities != "all":
+        relations = relations.at(relations.scores.argsort(descending=True, stable=True))
+        relations = _first_of_equal(relations, entities, options)
+    return relations
+
+
+def tidy_symmetric_relations(
+    relations: SelectedRelations, entities: CandidateEntities, options: DecodingOptions
+) -> SelectedRelations:
+    """Let the entity that starts first head a symmetric relation, and leave one relation where both directions were
+    selected: the one that comes first in candidate order, as in the original.
+
+    Entities with equal starts are neither swapped nor merged.
+    """
+    if not options.symmetric_relations:
+        return relations
+    is_symmetric = torch.tensor(
+        [name in options.symmetric_relations for name in options.relation_types], device=relations.types.device
+    )
+    head, tail, types, scores = relations
+    turned = is_symmetric[types] & (entities.spans[tail, 0] < entities.spans[head, 0])
+    head, tail = torch.where(turned, tail, head), torch.where(turned, head, tail)
+    return _first_of_equal(SelectedRelations(head, tail, types, scores), entities, options)
+
+
+class _Collected:
+    """The result of a batch, as Python objects."""
+
+    def __init__(self, entities: CandidateEntities, options: DecodingOptions, batch_size: int, keeps_order: bool):
+        self.entities = entities
+        self.options = options
+        self.sentences = [DecodedSentence([], []) for _ in range(batch_size)]
+        self.sentence: list[int] = entities.sentence.tolist()
+        self.position = [0] * len(self.sentence)  # of each entity in the list of its sentence
+        columns = torch.cat(
+            (entities.spans, entities.types.unsqueeze(-1), entities.stays.unsqueeze(-1)), dim=-1
+        ).tolist()
+        made = {
+            index: DecodedEntity(start, end, options.entity_types[type_index], score)
+            for index, ((start, end, type_index, stays), score) in enumerate(zip(columns, entities.scores.tolist()))
+            if stays == index or keeps_order
+        }
+        order = made if keeps_order else sorted(made, key=lambda index: (self.sentence[index], made[index][:3]))
+        for index in order:
+            found = self.sentences[self.sentence[index]].entities
+            self.position[index] = len(found)
+            found.append(made[index])
+
+    def add_all_scores(self, candidate_logits: Tensor) -> None:
+        """Give each entity the scores of all types, and list all pairs with theirs."""
+        entities, options = self.entities, self.options
+        names = (NO_ENTITY, *options.entity_types)
+        is_left = entities.stays == torch.arange(len(entities.stays), device=entities.stays.device)
+        for index in is_left.nonzero().squeeze(-1).tolist():
+            found, position = self.sentences[self.sentence[index]].entities, self.position[index]
+            found[position] = found[position]._replace(scores=dict(zip(names, entities.probabilities[index].tolist())))
+        head, tail = ordered_pairs(entities.counts, torch.arange(len(candidate_logits), device=is_left.device))
+        both = is_left[head] & is_left[tail]
+        scores = _tempered(candidate_logits[both], options.temperature["relations"]).sigmoid()
+        pairs: list[list[DecodedPair]] = [[] for _ in self.sentences]
+        for head_index, tail_index, row in zip(head[both].tolist(), tail[both].tolist(), scores.tolist()):
+            pairs[self.sentence[head_index]].append(
+                DecodedPair(
+                    self.position[head_index], self.position[tail_index], dict(zip(options.relation_types, row))
+                )
+            )
+        self.sentences = [
+            sentence._replace(pairs=sorted(of_sentence, key=lambda pair: pair[:2]))
+            for sentence, of_sentence in zip(self.sentences, pairs)
+        ]
+
+    def with_relations(self, relations: SelectedRelations) -> list[DecodedSentence]:
+        """The sentences, with their relations."""
+        for head, tail, type_index, score in zip(*(values.tolist() for values in relations)):
+            self.sentences[self.sentence[head]].relations.append(
+                DecodedRelation(
+                    self.position[head], self.position[tail], self.options.relation_types[type_index], score
+                )
+            )
+        for sentence in self.sentences:
+            sentence.relations.sort(key=lambda relation: relation[:3])
+        return self.sentences
+
+
+def _candidates(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
+    """All candidates, whose types are not known yet."""
     assert outputs.spans is not None
     assert outputs.entity_logits is not None
+    assert outputs.candidate_entities is not None
     assert outputs.candidate_counts is not None
-    assert outputs.candidate_logits is not None
-
     sentence, span = outputs.candidate_entities.unbind(-1)
-    entity_spans = outputs.spans[sentence, span]  # (entities, 2)
-    logits = outputs.entity_logits[sentence, span]
-    entity_class = logits.argmax(dim=-1, keepdim=True)
-    entity_scores = logits.softmax(dim=-1).gather(-1, entity_class).squeeze(-1).tolist()
+    probabilities = _tempered(outputs.entity_logits[sentence, span], options.temperature["entities"]).softmax(dim=-1)
+    index = torch.arange(len(sentence), device=sentence.device)
+    return CandidateEntities(
+        sentence=sentence,
+        spans=outputs.spans[sentence, span],
+        types=torch.zeros_like(index),
+        scores=probabilities[:, 0],
+        probabilities=probabilities,
+        counts=outputs.candidate_counts,
+        stays=index,
+    )
 
-    relation_scores = outputs.candidate_logits.sigmoid()
-    pair, relation = (relation_scores >= threshold).nonzero().unbind(-1)
-    relation_scores = relation_scores[pair, relation]
-    head, tail = ordered_pairs(outputs.candidate_counts, pair)
-    if settings.symmetric_relations:
-        is_symmetric = torch.tensor(
-            [name in settings.symmetric_relations for name in settings.relation_types], device=relation.device
-        )
-        turned = is_symmetric[relation] & (entity_spans[tail, 0] < entity_spans[head, 0])
-        head, tail = torch.where(turned, tail, head), torch.where(turned, head, tail)
-        key = (head * len(sentence) + tail) * len(settings.relation_types) + relation
-        key, order = key.sort(stable=True)  # stable: of two equal ones the first in candidate order comes first
-        first = torch.ones_like(key, dtype=torch.bool)
-        first[1:] = key[1:] != key[:-1]
-        order = order[first]
-        head, tail, relation, relation_scores = head[order], tail[order], relation[order], relation_scores[order]
 
-    found = [DecodedSentence([], []) for _ in range(len(outputs.spans))]
-    rows = torch.cat((sentence.unsqueeze(-1), entity_spans, entity_class), dim=-1).tolist()
-    entities = [
-        (of_sentence, DecodedEntity(start, end, settings.entity_types[type_class - 1], score))
-        for (of_sentence, start, end, type_class), score in zip(rows, entity_scores)
-    ]
-    position = [0] * len(entities)  # of each entity in its sentence's sorted list
-    for row in sorted(range(len(entities)), key=lambda row: (entities[row][0], entities[row][1][:3])):
-        of_sentence, entity = entities[row]
-        position[row] = len(found[of_sentence].entities)
-        found[of_sentence].entities.append(entity)
-    for head_row, tail_row, type_index, score in zip(
-        head.tolist(), tail.tolist(), relation.tolist(), relation_scores.tolist()
-    ):
-        found[entities[head_row][0]].relations.append(
-            DecodedRelation(position[head_row], position[tail_row], settings.relation_types[type_index], score)
-        )
-    for one in found:
-        one.relations.sort(key=lambda relation: relation[:3])
-    return found
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    return logits if temperature == 1 else logits / temperature
+
+
+def _overlap(first: list[int], second: list[int]) -> bool:
+    return first[0] < second[1] and second[0] < first[1]
+
+
+def _cross(first: list[int], second: list[int]) -> bool:
+    """Whether two spans overlap and neither holds the other. Equal spans hold each other."""
+    return (
+        _overlap(first, second)
+        and not (first[0] <= second[0] and second[1] <= first[1])
+        and not (second[0] <= first[0] and first[1] <= second[1])
+    )
+
+
+def _argument_table(options: DecodingOptions) -> Tensor:
+    """Whether a relation may join two types.
+
+    Shapes:
+        result: `(relation types, entity types, entity types)`, of head and tail
+    """
+    number = {name: index for index, name in enumerate(options.entity_types)}
+    table = torch.ones((len(options.relation_types), len(number), len(number)), dtype=torch.bool)
+    for relation, pairs in (options.relation_arguments or {}).items():
+        joins = table[options.relation_types.index(relation)]
+        joins.fill_(False)
+        for head, tail in pairs:
+            joins[number[head], number[tail]] = True
+            if relation in options.symmetric_relations:
+                joins[number[tail], number[head]] = True
+    return table
+
+
+def _first_of_equal(
+    relations: SelectedRelations, entities: CandidateEntities, options: DecodingOptions
+) -> SelectedRelations:
+    """Of relations with equal head, tail and type the first; by head, then by tail, then by type."""
+    key = (relations.head * len(entities.stays) + relations.tail) * len(options.relation_types) + relations.types
+    key, order = key.sort(stable=True)
+    is_first = torch.ones_like(key, dtype=torch.bool)
+    is_first[1:] = key[1:] != key[:-1]
+    return relations.at(order[is_first])

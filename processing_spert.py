@@ -3,7 +3,7 @@ characters into each other.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTok
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import decode
-from .words_spert import join_words, split_words
+from .word_rules_spert import WordRules
+from .words_spert import join_words, learn_word_rules, split_words
 
 if TYPE_CHECKING:
     from .modeling_spert import SpertOutput
@@ -62,12 +63,19 @@ class SpertProcessor(ProcessorMixin):
             (`add_prefix_space=True`).
         max_pieces (`int`, *optional*): the longest input that the encoder takes, in pieces with the special ones.
             Default: the tokenizer's `model_max_length`, where it has one.
+        word_rules (`WordRules`, *optional*): how text is split into words; `learn_words` learns them. Default: the
+            general rules of `split_words`.
 
     Raises:
-        ValueError: the tokenizer cannot be used, and why.
+        ValueError: the tokenizer cannot be used, and why; or the rules have another form.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_pieces: int | None = None):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_pieces: int | None = None,
+        word_rules: WordRules | Mapping[str, Any] | None = None,
+    ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
@@ -83,6 +91,7 @@ class SpertProcessor(ProcessorMixin):
         if max_pieces is None and tokenizer.model_max_length < 10**6:  # a tokenizer without a limit says 1e30
             max_pieces = int(tokenizer.model_max_length)
         self.max_pieces = max_pieces
+        self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
         self._cls_from_start, self._cls_position = _classifier_position(tokenizer)
 
     @classmethod
@@ -113,6 +122,27 @@ class SpertProcessor(ProcessorMixin):
         if _lacks_prefix_space(tokenizer):
             tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, add_prefix_space=True, **kwargs)
         return cls(tokenizer, max_pieces=encoder_max_pieces(encoder_config))
+
+    def learn_words(self, sentences: Iterable[Sequence[str]], texts: Iterable[str | None] | None = None) -> None:
+        """Learn how a corpus splits text into words. From now on this processor splits text the same way.
+
+        A model should read text in the words that it was trained on. `save_pretrained` keeps what was learned.
+
+        Args:
+            sentences: the words of each sentence of the training data.
+            texts: for each sentence the text that its words come from, or `None`. Default: no sentence has one.
+
+        Raises:
+            ValueError: there are not as many texts as sentences, or words are not those of their text; the message
+                names the sentence.
+        """
+        self.word_rules = learn_word_rules(sentences, texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `processor_config.json` holds."""
+        saved = super().to_dict()
+        rules = saved.pop("word_rules", None)
+        return saved if rules is None else saved | {"word_rules": rules.to_dict()}
 
     @property
     def model_input_names(self) -> list[str]:
@@ -153,7 +183,7 @@ class SpertProcessor(ProcessorMixin):
         """
         texts, ranges, words = [], [], []
         for sentence in sentences:
-            text, word_ranges = _text_and_words(sentence)
+            text, word_ranges = _text_and_words(sentence, self.word_rules)
             texts.append(text)
             ranges.append(word_ranges)
             words.append([text[start:end] for start, end in word_ranges])
@@ -226,7 +256,8 @@ class SpertProcessor(ProcessorMixin):
                 f"SpertProcessor: expected the batch that this processor returned, which knows the sentences' text, "
                 f"got {type(batch).__name__}."
             )
-        decoded = decode(outputs, relation_threshold)
+        options = outputs.decoding.override(relation_threshold=relation_threshold) if outputs.decoding else None
+        decoded = decode(outputs, options)
         if len(sentences) != len(decoded):
             raise ValueError(
                 f"SpertProcessor: expected outputs and batch of the same sentences, got outputs for {len(decoded)} and "
@@ -365,9 +396,9 @@ def _words_of_input(words: Any) -> list[list[str]]:
     )
 
 
-def _text_and_words(sentence: str | Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+def _text_and_words(sentence: str | Sequence[str], rules: WordRules | None) -> tuple[str, list[tuple[int, int]]]:
     if isinstance(sentence, str):
-        return sentence, split_words(sentence)
+        return sentence, split_words(sentence, rules)
     return join_words(sentence)
 
 

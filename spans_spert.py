@@ -11,12 +11,16 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def candidate_spans(num_words: int, max_width: int, device: torch.device | str | None = None) -> Tensor:
     """All spans of up to `max_width` words of a sentence, by width and then by start (the original's order).
 
-    *Shape:* `(spans, 2)`, word ranges. A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))`.
+    A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))` of them.
+
+    Shapes:
+        result: `(spans, 2)`, word ranges
     """
     widest = min(max_width, num_words)
     if widest == 0:
@@ -28,17 +32,32 @@ def candidate_spans(num_words: int, max_width: int, device: torch.device | str |
 
 
 def span_widths(spans: Tensor) -> Tensor:
-    """`end - start` of each span; 0 for padding. *Shape:* `(..., 2)` to `(...)`."""
+    """`end - start` of each span; 0 for padding.
+
+    Shapes:
+        spans: `(..., 2)`
+        result: `(...)`
+    """
     return spans[..., 1] - spans[..., 0]
 
 
 def count_words(word_pieces: Tensor) -> Tensor:
-    """The words of each sentence. *Shape:* `(batch, words, 2)`, padded with `[0, 0)`, to `(batch,)`."""
+    """The number of words of each sentence.
+
+    Shapes:
+        word_pieces: `(batch, words, 2)`, padded with `[0, 0)`
+        result: `(batch,)`
+    """
     return (span_widths(word_pieces) > 0).sum(dim=1)
 
 
 def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
-    """Whether two spans share a position; an empty span shares none. *Shape:* two `(..., 2)` to `(...)`."""
+    """Whether two spans share a position; an empty span shares none.
+
+    Shapes:
+        first, second: `(..., 2)`
+        result: `(...)`
+    """
     shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])
     return shared > 0
 
@@ -46,7 +65,10 @@ def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
 def span_between(first: Tensor, second: Tensor) -> Tensor:
     """What lies strictly between two spans, in either order; `[0, 0)` where they touch or overlap.
 
-    The *localized context* of the paper (section 3.2). *Shape:* two `(..., 2)` to `(..., 2)`.
+    The *localized context* of the paper (section 3.2).
+
+    Shapes:
+        first, second, result: `(..., 2)`
     """
     start = torch.minimum(first[..., 1], second[..., 1])
     end = torch.maximum(first[..., 0], second[..., 0])
@@ -56,18 +78,26 @@ def span_between(first: Tensor, second: Tensor) -> Tensor:
 def piece_ranges(word_pieces: Tensor, spans: Tensor) -> Tensor:
     """The pieces that spans of words cover.
 
-    *Shape:* `word_pieces` `(batch, words, 2)`, the piece range of each word; `spans` `(batch, spans, 2)`, word ranges;
-    result `(batch, spans, 2)`, piece ranges. Padding spans stay padding.
+    Shapes:
+        word_pieces: `(batch, words, 2)`, the piece range of each word
+        spans: `(batch, spans, 2)`, word ranges
+        result: `(batch, spans, 2)`, piece ranges; padding spans stay padding
     """
     if word_pieces.shape[1] == 0:
         return spans
-    start = word_pieces[..., 0].gather(1, spans[..., 0].clamp(max=word_pieces.shape[1] - 1))
+    start = word_pieces[..., 0].gather(1, spans[..., 0])
     end = word_pieces[..., 1].gather(1, (spans[..., 1] - 1).clamp(min=0))
     return torch.stack((start, end), dim=-1) * (span_widths(spans) > 0).unsqueeze(-1)
 
 
 def take(rows: Tensor, index: Tensor) -> Tensor:
-    """Rows of each sentence by index. *Shape:* `(batch, rows, …)` and `(batch, taken)` to `(batch, taken, …)`."""
+    """Take rows of each sentence by index.
+
+    Shapes:
+        rows: `(batch, rows, …)`
+        index: `(batch, taken)`
+        result: `(batch, taken, …)`
+    """
     offset = torch.arange(len(rows), device=rows.device).unsqueeze(1) * rows.shape[1]
     return rows.flatten(0, 1).index_select(0, (offset + index).flatten()).unflatten(0, index.shape)
 
@@ -78,7 +108,10 @@ def ordered_pairs(counts: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     Pairs are numbered by group, then by first item, then by second item. With items 0, 1, 2 in one group they are
     (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1). Items are numbered through all groups.
 
-    *Shape:* `counts` `(groups,)`, `index` `(pairs,)`; result twice `(pairs,)`: first and second item.
+    Shapes:
+        counts: `(groups,)`
+        index: `(pairs,)`
+        result: `(pairs,)` twice, first and second item
     """
     items_before = counts.cumsum(0) - counts
     pairs_up_to = (counts * (counts - 1)).cumsum(0)
@@ -100,33 +133,50 @@ class RangePooler:
     Args:
         hidden: `(batch, pieces, hidden)`, any floating dtype. Never written to.
         pooling: `max`, `sum` or `mean`.
+        num_levels: levels of the table, where one graph serves inputs of every length. Default: as many as have ranges
+            that fit into the pieces.
+
+    Raises:
+        ValueError: the pooling is unknown.
     """
 
-    def __init__(self, hidden: Tensor, pooling: str):
+    def __init__(self, hidden: Tensor, pooling: str, num_levels: int | None = None):
+        if pooling not in ("max", "mean", "sum"):
+            raise ValueError(f"RangePooler: expected a pooling out of max, mean, sum, got {pooling!r}.")
         self.pooling = pooling
         self.dtype = hidden.dtype
         self.batch_size, self.num_pieces, self.hidden_size = hidden.shape
         if pooling == "max":
-            self._rows = _maximum_table(hidden)
-            self._powers = 2 ** torch.arange(1, _num_levels(self.num_pieces), device=hidden.device)
+            levels = _num_levels(self.num_pieces) if num_levels is None else num_levels
+            self._rows = _maximum_table(hidden, levels)
+            self._powers = 2 ** torch.arange(1, levels, device=hidden.device)
         else:
             sums = hidden.float().cumsum(dim=1)
-            self._rows = torch.nn.functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
+            self._rows = functional.pad(sums, (0, 0, 1, 0)).reshape(-1, self.hidden_size)
 
     def __call__(self, ranges: Tensor) -> Tensor:
-        """Pool ranges of every sentence. *Shape:* `(batch, ranges, 2)` piece ranges to `(batch, ranges, hidden)`."""
+        """Pool ranges of every sentence.
+
+        Shapes:
+            ranges: `(batch, ranges, 2)`, piece ranges
+            result: `(batch, ranges, hidden)`
+        """
         sentence = torch.arange(self.batch_size, device=ranges.device).unsqueeze(1).expand(ranges.shape[:2])
         return self.flat(sentence.reshape(-1), ranges.reshape(-1, 2)).reshape(*ranges.shape[:2], self.hidden_size)
 
     def flat(self, sentence: Tensor, ranges: Tensor) -> Tensor:
         """Pool ranges that name their sentence.
 
-        *Shape:* `sentence` `(ranges,)`, row in the batch; `ranges` `(ranges, 2)`; result `(ranges, hidden)`.
+        Shapes:
+            sentence: `(ranges,)`, row in the batch
+            ranges: `(ranges, 2)`, piece ranges
+            result: `(ranges, hidden)`
         """
         start, end = ranges.unbind(-1)
         length = end - start
         if self.pooling == "max":
-            level = self._level(length)
+            # The level whose ranges are the longest that fit; by comparisons, since other runtimes lack `bucketize`.
+            level = (length.unsqueeze(-1) >= self._powers).sum(dim=-1)
             row = (level * self.batch_size + sentence) * self.num_pieces
             zeros = self._rows.shape[0] - 1
             is_empty = length <= 0
@@ -140,38 +190,43 @@ class RangePooler:
             pooled = pooled / length.clamp(min=1).unsqueeze(-1)
         return pooled.to(self.dtype)
 
-    def _level(self, length: Tensor) -> Tensor:
-        """The level whose ranges are the longest that fit."""
-        return torch.bucketize(length, self._powers, right=True)
 
-
-def _maximum_table(hidden: Tensor) -> Tensor:
+def _maximum_table(hidden: Tensor, num_levels: int) -> Tensor:
     """Level after level of `(batch, pieces)` rows, and a row of zeros at the end, which stands for empty ranges.
 
     Entries whose range goes past the end of the pieces hold nothing of meaning.
 
-    *Shape:* `(batch, pieces, hidden)` to `(levels * batch * pieces + 1, hidden)`.
+    Shapes:
+        hidden: `(batch, pieces, hidden)`
+        result: `(levels * batch * pieces + 1, hidden)`
     """
-    batch_size, num_pieces, hidden_size = hidden.shape
-    num_levels, num_rows = _num_levels(num_pieces), batch_size * num_pieces
-    if not ((torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling()):
-        # Filled in place: joining would hold every level twice.
-        rows = hidden.new_empty((num_levels * num_rows + 1, hidden_size))
-        rows[-1] = 0
-        table = rows[:-1].view(num_levels, *hidden.shape)
-        table[0] = hidden
+    if (torch.is_grad_enabled() and hidden.requires_grad) or torch.compiler.is_compiling():
+        levels = [hidden]
         for level in range(1, num_levels):
-            half = 2 ** (level - 1)
-            below, here = table[level - 1], table[level]
-            # Whole ranges only: the rest of the level is never looked up.
-            last = num_pieces - 2**level + 1
-            torch.maximum(below[:, :last], below[:, half : half + last], out=here[:, :last])
-        return rows
-    levels = [hidden]
+            levels.append(_wider_maxima(levels[-1], 2 ** (level - 1)))
+        return torch.cat([*(level.flatten(0, 1) for level in levels), hidden.new_zeros((1, hidden.shape[-1]))])
+    # Filled in place: joining would hold every level twice.
+    batch_size, num_pieces, hidden_size = hidden.shape
+    rows = hidden.new_empty((num_levels * batch_size * num_pieces + 1, hidden_size))
+    rows[-1] = 0
+    table = rows[:-1].view(num_levels, *hidden.shape)
+    table[0] = hidden
     for level in range(1, num_levels):
-        half, below = 2 ** (level - 1), levels[-1]
-        levels.append(torch.cat((torch.maximum(below[:, :-half], below[:, half:]), below[:, -half:]), dim=1))
-    return torch.cat([*(level.flatten(0, 1) for level in levels), hidden.new_zeros((1, hidden_size))])
+        _wider_maxima(table[level - 1], 2 ** (level - 1), out=table[level])
+    return rows
+
+
+def _wider_maxima(below: Tensor, half: int, out: Tensor | None = None) -> Tensor:
+    """The level whose ranges are twice as long as the `half` pieces of those of the level below.
+
+    Shapes:
+        below, out, result: `(batch, pieces, hidden)`
+    """
+    if out is None:
+        return torch.maximum(below, functional.pad(below, (0, 0, 0, half))[:, half:])
+    whole = max(below.shape[1] - half, 0)  # what comes after them reaches past the end
+    torch.maximum(below[:, :whole], below[:, half:], out=out[:, :whole])
+    return out
 
 
 def _num_levels(num_pieces: int) -> int:
@@ -189,8 +244,10 @@ def pool_by_width(pooler: RangePooler, word_pieces: Tensor, max_width: int) -> I
 
     Each step extends the spans before it by one word, so that only `(batch, words, hidden)` is held at a time.
 
-    *Shape:* `word_pieces` `(batch, words, 2)`; yields `(batch, words - width + 1, hidden)`, entry `i` for the words
-    `[i, i + width)`. Entries that reach into a sentence's padding hold nothing of meaning.
+    Shapes:
+        word_pieces: `(batch, words, 2)`
+        yields: `(batch, words - width + 1, hidden)`, entry `i` for the words `[i, i + width)`; entries that reach into
+            a sentence's padding hold nothing of meaning
     """
     num_words = word_pieces.shape[1]
     widest = min(max_width, num_words)

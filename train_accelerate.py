@@ -399,7 +399,7 @@ def finish(run: Run) -> None:
         )
         accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
     if accelerator.is_main_process:
-        with atomic_folder(arguments.output_dir, last=RUN) as folder:
+        with atomic_folder(arguments.output_dir) as folder:
             if split is not None and scores is not None:
                 save_scores(folder, scores, predictions, without_overlapping)
                 draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
@@ -414,7 +414,7 @@ def finish(run: Run) -> None:
                 without_overlapping=without_overlapping,
                 predictions=predictions,
             )
-            write_json(folder / RUN, record | {"finished": True})
+        write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
         if scores is not None:
             print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
         else:

@@ -67,9 +67,7 @@ def run(
     def span_head() -> None:
         for batch in batches:
             hidden = remembered(batch["input_ids"], None).last_hidden_state
-            pooler = model.pooler_of(hidden)
-            cls_states = hidden[torch.arange(len(hidden), device=device), batch["cls_piece"]]
-            model._score_candidate_spans(pooler, cls_states, batch["word_pieces"])
+            model.score_candidate_spans(model.sentence_states(hidden, batch["word_pieces"], batch["cls_piece"]))
 
     def decode() -> None:
         for batch, output in zip(batches, outputs):

@@ -15,7 +15,7 @@ from torch.export import Dim
 from ..files import atomic_folder
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
-from .graphs import PairGraph, SpanGraph, least_words
+from .graphs import EntityGraph, PairGraph, SpanGraph, least_words
 
 FORMATS = ("onnx", "onnx-int8", "torch")
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
@@ -53,33 +53,34 @@ def export_model(model: SpertModel, processor: SpertProcessor, folder: str | os.
             "word_pieces": {0: sentences, 1: words},
             "cls_piece": {0: sentences},
         }
-        save = _SAVERS[format]
-        save(SpanGraph(model, num_levels), inputs, shapes, staging / f"spans{_SUFFIXES[format]}", ["hidden", "logits"])
+        save, suffix = _SAVERS[format], _SUFFIXES[format]
+        save(SpanGraph(model, num_levels), inputs, shapes, staging / f"spans{suffix}", ["hidden", "logits"])
+        with torch.inference_mode():
+            hidden, _ = SpanGraph(model, num_levels)(**inputs)
+        read = {"hidden": hidden.clone(), "word_pieces": batch["word_pieces"], "cls_piece": batch["cls_piece"]}
+        read_shapes = {
+            "hidden": {0: sentences, 1: pieces},
+            "word_pieces": {0: sentences, 1: words},
+            "cls_piece": {0: sentences},
+        }
+        inputs = read | {"given_entities": torch.tensor([[[0, 1], [1, 3], [4, 5]], [[0, 2], [0, 0], [0, 0]]])}
+        shapes = read_shapes | {"given_entities": {0: sentences, 1: Dim("given", min=1)}}
+        save(EntityGraph(model, num_levels), inputs, shapes, staging / f"entities{suffix}", ["logits"])
         if model.pair_classifier is not None:
-            with torch.inference_mode():
-                hidden, _ = SpanGraph(model, num_levels)(**inputs)
             entities, pairs = Dim("entities", min=2), Dim("pairs")
-            inputs = {
-                "hidden": hidden.clone(),
+            inputs = read | {
                 "sentence": torch.tensor([0, 0, 1]),
-                "pieces": torch.tensor([[1, 2], [3, 5], [1, 2]]),
-                "widths": torch.tensor([1, 2, 1]),
+                "entity_spans": torch.tensor([[0, 1], [2, 4], [0, 1]]),
                 "head": torch.tensor([0, 1]),
                 "tail": torch.tensor([1, 0]),
-                "sentence_pieces": torch.tensor([[1, 5], [1, 4]]),
-                "cls_piece": batch["cls_piece"],
             }
-            shapes = {
-                "hidden": {0: sentences, 1: pieces},
+            shapes = read_shapes | {
                 "sentence": {0: entities},
-                "pieces": {0: entities},
-                "widths": {0: entities},
+                "entity_spans": {0: entities},
                 "head": {0: pairs},
                 "tail": {0: pairs},
-                "sentence_pieces": {0: sentences},
-                "cls_piece": {0: sentences},
             }
-            save(PairGraph(model, num_levels), inputs, shapes, staging / f"pairs{_SUFFIXES[format]}", ["logits"])
+            save(PairGraph(model, num_levels), inputs, shapes, staging / f"pairs{suffix}", ["logits"])
         model.config.save_pretrained(staging)
         processor.save_pretrained(staging)
 

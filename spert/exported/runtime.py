@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from ..configuration_spert import SpertConfig
-from ..modeling_spert import DecodingSettings, SpertOutput
-from ..spans_spert import candidate_spans, count_words, ordered_pairs, span_widths
+from ..modeling_spert import SpertOutput
+from ..options_spert import DecodingOptions
+from ..spans_spert import ordered_pairs
 from .graphs import least_words
 
 Graph = Callable[[dict[str, Tensor]], list[Tensor]]
@@ -45,6 +47,12 @@ class ExportedModel:
         self.config = SpertConfig.from_pretrained(place)
         load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
         self._spans: Graph = load(place / f"spans{suffix}")
+        if not (place / f"entities{suffix}").is_file():
+            raise FileNotFoundError(
+                f"{folder}: expected entities{suffix} beside spans{suffix}. An earlier version wrote this folder; run "
+                f"`spert export` again."
+            )
+        self._entities: Graph = load(place / f"entities{suffix}")
         self._pairs: Graph | None = load(place / f"pairs{suffix}") if self.config.relation_types else None
 
     def eval(self) -> "ExportedModel":
@@ -59,55 +67,48 @@ class ExportedModel:
 
     @torch.inference_mode()
     def __call__(
-        self, input_ids: Tensor, word_pieces: Tensor, attention_mask: Tensor, cls_piece: Tensor
+        self,
+        input_ids: Tensor,
+        word_pieces: Tensor,
+        attention_mask: Tensor,
+        cls_piece: Tensor,
+        given_entities: Tensor | None = None,
     ) -> SpertOutput:
         """As `SpertModel.forward` without `spans`."""
-        config, num_words = self.config, word_pieces.shape[1]
-        # The graph takes at least as many words as the widest span has.
-        padded = torch.nn.functional.pad(word_pieces, (0, 0, 0, max(0, least_words(config.max_span_width) - num_words)))
-        hidden, logits = self._spans(
-            {"input_ids": input_ids, "attention_mask": attention_mask, "word_pieces": padded, "cls_piece": cls_piece}
+        max_width = self.config.max_span_width
+        missing = max(0, least_words(max_width) - word_pieces.shape[1])
+        word_pieces = torch.nn.functional.pad(word_pieces, (0, 0, 0, missing))
+        hidden, entity_logits = self._spans(
+            {"input_ids": input_ids, "attention_mask": attention_mask, "word_pieces": word_pieces}
+            | {"cls_piece": cls_piece}
         )
-        spans = candidate_spans(padded.shape[1], config.max_span_width)
-        inside = spans[:, 1] <= count_words(padded).unsqueeze(1)
-        spans = spans.unsqueeze(0) * inside.unsqueeze(-1)
-        is_entity = (logits.argmax(dim=-1) > 0) & inside
-        counts = is_entity.sum(dim=1)
-        entities = is_entity.nonzero()
-        num_pairs = int((counts * (counts - 1)).sum())
-        pair_logits = logits.new_zeros((num_pairs, len(config.relation_types)))
-        if self._pairs is not None and num_pairs:
-            sentence = entities[:, 0]
-            of_entities = spans[sentence, entities[:, 1]]
-            ends = (word_pieces[sentence, of_entities[:, 0], 0], word_pieces[sentence, of_entities[:, 1] - 1, 1])
-            head, tail = ordered_pairs(counts, torch.arange(num_pairs))
-            last = (count_words(word_pieces) - 1).clamp(min=0)
-            rows = torch.arange(len(word_pieces))
-            (pair_logits,) = self._pairs(
-                {
-                    "hidden": hidden,
-                    "sentence": sentence,
-                    "pieces": torch.stack(ends, dim=-1),
-                    "widths": span_widths(of_entities),
-                    "head": head,
-                    "tail": tail,
-                    "sentence_pieces": torch.stack((word_pieces[:, 0, 0], word_pieces[rows, last, 1]), dim=-1),
-                    "cls_piece": cls_piece,
-                }
-            )
+        read = {"hidden": hidden, "word_pieces": word_pieces, "cls_piece": cls_piece}
+        if given_entities is None:
+            found = select_entities(batch_candidate_spans(word_pieces, max_width), entity_logits)
+        else:
+            found = select_entities(given_entities, self._score_given(read, given_entities), are_given=True)
         return SpertOutput(
-            entity_logits=logits,
-            spans=spans,
-            candidate_entities=entities,
-            candidate_counts=counts,
-            candidate_logits=pair_logits,
-            decoding=DecodingSettings(
-                tuple(config.entity_types),
-                tuple(config.relation_types),
-                tuple(config.symmetric_relations),
-                config.relation_threshold,
-            ),
+            entity_logits=found.entity_logits,
+            spans=found.spans,
+            candidate_entities=found.candidate_entities,
+            candidate_counts=found.candidate_counts,
+            candidate_logits=self._score_pairs(read, found),
+            decoding=DecodingOptions.of(self.config),
         )
+
+    def _score_given(self, read: dict[str, Tensor], given_entities: Tensor) -> Tensor:
+        if given_entities.shape[1] == 0:
+            return read["hidden"].new_zeros((len(given_entities), 0, 1 + len(self.config.entity_types)))
+        (logits,) = self._entities(read | {"given_entities": given_entities})
+        return logits
+
+    def _score_pairs(self, read: dict[str, Tensor], found: FoundEntities) -> Tensor:
+        if self._pairs is None or found.num_pairs == 0:
+            return found.entity_logits.new_zeros((found.num_pairs, len(self.config.relation_types)))
+        sentence, entity_spans = found.entity_spans()
+        head, tail = ordered_pairs(found.candidate_counts, torch.arange(found.num_pairs))
+        (logits,) = self._pairs(read | {"sentence": sentence, "entity_spans": entity_spans, "head": head, "tail": tail})
+        return logits
 
 
 def _load_onnx(path: Path, num_threads: int | None) -> Graph:
