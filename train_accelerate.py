@@ -42,7 +42,7 @@ from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints, prepare_folder
-from spert.training.corpus import load_inputs
+from spert.training.corpus import count_relation_arguments, load_inputs
 from spert.training.interruption import EXIT_CODE, Interruption
 from spert.training.launch import check_number_of_processes
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
@@ -50,7 +50,7 @@ from spert.training.output import DEV_SCORES, refuse_to_overwrite, save_model, s
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
 from spert.training.progress import Progress
 from spert.training.repetitions import coordinator, train_runs
-from spert.training.run_record import RUN, identity_of, is_finished, is_unfinished, run_record
+from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, is_unfinished, run_record
 from spert.training.tracking import trackers_of
 
 
@@ -162,12 +162,19 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
     with accelerator.main_process_first():
         corpus, processor = load_inputs(arguments)
         types = types_of(corpus)
+        seen_arguments = count_relation_arguments(corpus["train"])
         model = SpertModel.from_encoder(
             arguments.model_name_or_path,
             encoder_kwargs={"revision": arguments.model_revision},
             **types.config_fields(),
             **arguments.config_fields(),
+            relation_arguments=(
+                {relation: [list(pair) for pair in pairs] for relation, pairs in seen_arguments.items()}
+                if arguments.relation_arguments == "learned"
+                else None
+            ),
         )
+    processor.learn_words(list(corpus["train"]["tokens"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -177,6 +184,9 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
         f"{accelerator.num_processes} process(es) on {accelerator.device.type}"
     )
+
+    if model.transferred is not None:
+        accelerator.print(describe_transfer(arguments.model_name_or_path, model.transferred))
 
     # Batches: gold and sampled spans and pairs.
     train_rows = SpertTrainingDataset(
@@ -214,6 +224,10 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
     accelerator.register_for_checkpointing(schedule)
 
     record = run_record(arguments, identity, corpus, accelerator)
+    if arguments.relation_arguments is not None:
+        record["relation_arguments"] = {
+            relation: [[*pair, count] for pair, count in pairs.items()] for relation, pairs in seen_arguments.items()
+        }
     accelerator.init_trackers("spert", config={name: str(value) for name, value in record["settings"].items()})
     return Run(
         arguments=arguments,

@@ -1,6 +1,8 @@
 """The corpus and the processor that a run's settings name, read and checked before anything is trained."""
 
-from datasets import DatasetDict, concatenate_datasets
+from collections import Counter, defaultdict
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from ..corpora import load_corpus, load_files
 from ..corpora.folds import fold_of
@@ -56,6 +58,20 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
         both.info.description = described("train and validation", types)
         corpus["train"] = both
     return corpus
+
+
+def count_relation_arguments(rows: Dataset) -> dict[str, dict[tuple[str, str], int]]:
+    """How often each relation type joins entities of which types.
+
+    Returns:
+        For each relation type, the number of relations by (head type, tail type), in the order of the names.
+    """
+    counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for record in rows:
+        types = [entity["type"] for entity in record["entities"]]
+        for relation in record["relations"]:
+            counts[relation["type"]][types[relation["head"]], types[relation["tail"]]] += 1
+    return {name: dict(sorted(counts[name].items())) for name in sorted(counts)}
 
 
 def refuse_long_sentences(corpus: DatasetDict, processor: SpertProcessor) -> None:

@@ -13,6 +13,7 @@ from datasets import DatasetDict
 from .. import __version__
 from ..corpora.statistics import fingerprint_of
 from ..files import read_json
+from ..heads_spert import HeadTransfer
 from ..modeling_spert import SpertModel
 from .arguments import TrainingArguments
 from .output import is_trained
@@ -66,6 +67,17 @@ def run_record(
         "versions": {"python": platform.python_version(), "spert": __version__}
         | {name: metadata.version(name) for name in _PACKAGES},
     }
+
+
+def describe_transfer(name_or_path: str, transfer: HeadTransfer) -> str:
+    """What a run takes over from the SpERT model that it starts from, for whoever reads its output."""
+    parts = ["encoder"]
+    if transfer.width_embeddings:
+        parts.append("width embeddings")
+    for field, types in (("entity", transfer.entity_types), ("relation", transfer.relation_types)):
+        if types:
+            parts.append(f"heads of the {field} types {', '.join(types)}")
+    return f"Starting from the SpERT model {name_or_path}, with its {'; '.join(parts)}. Everything else is random."
 
 
 def is_finished(run: TrainingArguments) -> bool:
