@@ -135,7 +135,7 @@ def test_several_processes_resume_too(small_corpus, small_encoder, tmp_path):
 
 def test_latest_without_a_checkpoint_starts_from_the_beginning(small_corpus, small_encoder, tmp_path):
     folder = tmp_path / "new"
-    (folder / "checkpoints" / ".step-00000003.partial").mkdir(parents=True)
+    (folder / "checkpoints" / ".step-00000003.1a.spert-partial").mkdir(parents=True)
     flags = settings(small_corpus, small_encoder, max_train_steps=1, resume_from_checkpoint="latest")
     done = train(ONE, folder, *flags)
     assert done.returncode == 0, done.stderr

@@ -14,32 +14,12 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from .arguments import TrainingArguments
+from .settings import meanings_of
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 _TASKS = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
-_SHOWN_SETTINGS = (
-    "num_train_epochs",
-    "max_train_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "learning_rate",
-    "head_learning_rate",
-    "layerwise_lr_decay",
-    "freeze_encoder",
-    "warmup_ratio",
-    "weight_decay",
-    "max_grad_norm",
-    "head_dropout",
-    "num_negative_spans",
-    "num_negative_relations",
-    "max_span_width",
-    "span_pooling",
-    "relation_context",
-    "train_on_validation",
-    "load_best_model_at_end",
-    "early_stopping_patience",
-    "seed",
-)
+_SHOWN_SETTINGS = [name for name, meaning in meanings_of(TrainingArguments).items() if meaning.on_card]
 
 
 def write_card(
