@@ -1,7 +1,7 @@
 """Documents to tensors, and a model's output back to documents: the one place that knows pieces as well as words."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,8 @@ from .pieces_spert import lacks_prefix_space, special_pieces
 from .results_spert import document_result, merge_windows
 from .sentences_spert import split_sentences
 from .windows_spert import Window
-from .words_spert import split_words
+from .word_rules_spert import WordRules
+from .words_spert import learn_word_rules, split_words
 
 if TYPE_CHECKING:
     from .modeling_spert import SpertOutput
@@ -63,15 +64,21 @@ class SpertProcessor(ProcessorMixin):
             (`add_prefix_space=True`).
         max_pieces (`int`, *optional*): the longest input that the encoder takes, in pieces with the special ones.
             Default: the tokenizer's `model_max_length`, where it has one.
+        word_rules (`WordRules`, *optional*): how text is split into words; `learn_words` learns them. Default: the
+            general rules of `split_words`.
         sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
             found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
 
     Raises:
-        ValueError: the tokenizer cannot be used, and why.
+        ValueError: the tokenizer cannot be used, and why; or the rules have another form.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_pieces: int | None = None, sentences_per_window: int = 1
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_pieces: int | None = None,
+        word_rules: WordRules | Mapping[str, Any] | None = None,
+        sentences_per_window: int = 1,
     ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
@@ -88,6 +95,7 @@ class SpertProcessor(ProcessorMixin):
         if max_pieces is None and tokenizer.model_max_length < 10**6:  # a tokenizer without a limit says 1e30
             max_pieces = int(tokenizer.model_max_length)
         self.max_pieces = max_pieces
+        self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
         self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
         self._special_pieces = special_pieces(tokenizer)
 
@@ -119,6 +127,27 @@ class SpertProcessor(ProcessorMixin):
         if lacks_prefix_space(tokenizer):
             tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, add_prefix_space=True, **kwargs)
         return cls(tokenizer, max_pieces=encoder_max_pieces(encoder_config))
+
+    def learn_words(self, sentences: Iterable[Sequence[str]], texts: Iterable[str | None] | None = None) -> None:
+        """Learn how a corpus splits text into words. From now on this processor splits text the same way.
+
+        A model should read text in the words that it was trained on. `save_pretrained` keeps what was learned.
+
+        Args:
+            sentences: the words of each sentence of the training data.
+            texts: for each sentence the text that its words come from, or `None`. Default: no sentence has one.
+
+        Raises:
+            ValueError: there are not as many texts as sentences, or words are not those of their text; the message
+                names the sentence.
+        """
+        self.word_rules = learn_word_rules(sentences, texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `processor_config.json` holds."""
+        saved = super().to_dict()
+        rules = saved.pop("word_rules", None)
+        return saved if rules is None else saved | {"word_rules": rules.to_dict()}
 
     @property
     def model_input_names(self) -> list[str]:
@@ -424,7 +453,7 @@ class SpertProcessor(ProcessorMixin):
         documents = [
             read_document(
                 item,
-                split_words=split_words,
+                split_words=lambda sentence: split_words(sentence, self.word_rules),
                 split_sentences=split_sentences,
                 sentences=choice,
                 is_split_into_words=is_split_into_words,

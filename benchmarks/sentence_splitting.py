@@ -142,7 +142,7 @@ def show_errors(documents: Sequence[Document], split: Splitter) -> None:
 
 
 def sentencizer() -> Splitter:
-    """spaCy's rule: a sentence ends with a sign of a list."""
+    """SpaCy's rule: a sentence ends with a sign of a list."""
     import spacy
 
     pipeline = spacy.blank("en")

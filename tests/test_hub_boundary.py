@@ -19,13 +19,20 @@ SHIPPED = {
     "collating_spert.py",
     "configuration_spert.py",
     "decoding_spert.py",
+    "documents_spert.py",
+    "encoding_spert.py",
     "heads_spert.py",
     "modeling_spert.py",
     "options_spert.py",
+    "pieces_spert.py",
     "pipeline_spert.py",
     "processing_spert.py",
+    "results_spert.py",
     "sampling_spert.py",
+    "sentences_spert.py",
     "spans_spert.py",
+    "windows_spert.py",
+    "word_rules_spert.py",
     "words_spert.py",
 }
 SAVED = SHIPPED | {
@@ -35,7 +42,7 @@ SAVED = SHIPPED | {
     "tokenizer.json",
     "tokenizer_config.json",
 }
-IMPORTED = {"torch", "transformers"}
+IMPORTED = {"regex", "torch", "transformers"}
 
 # Which shipped file may import which, at run time.
 MAY_IMPORT = {
@@ -43,13 +50,32 @@ MAY_IMPORT = {
     "configuration_spert": {"options_spert"},
     "heads_spert": set(),
     "spans_spert": set(),
-    "words_spert": set(),
+    "word_rules_spert": set(),
+    "words_spert": {"word_rules_spert"},
     "sampling_spert": {"spans_spert"},
     "decoding_spert": {"options_spert", "spans_spert"},
     "modeling_spert": {"configuration_spert", "heads_spert", "options_spert", "spans_spert"},
-    "processing_spert": {"configuration_spert", "decoding_spert", "words_spert"},
+    "pieces_spert": set(),
+    "sentences_spert": set(),
+    "windows_spert": set(),
+    "documents_spert": {"configuration_spert", "words_spert"},
+    "encoding_spert": {"documents_spert", "pieces_spert", "windows_spert"},
+    "results_spert": {"decoding_spert", "documents_spert", "options_spert", "windows_spert"},
+    "processing_spert": {
+        "configuration_spert",
+        "decoding_spert",
+        "documents_spert",
+        "encoding_spert",
+        "options_spert",
+        "pieces_spert",
+        "results_spert",
+        "sentences_spert",
+        "windows_spert",
+        "word_rules_spert",
+        "words_spert",
+    },
     "collating_spert": {"configuration_spert", "sampling_spert"},
-    "pipeline_spert": set(),
+    "pipeline_spert": {"options_spert"},
 }
 
 
