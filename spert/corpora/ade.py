@@ -81,7 +81,7 @@ def ade_types() -> CorpusTypes:
 
 
 def read_raw(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> list[dict[str, Any]]:
-    """The sentences of `DRUG-AE.rel`, in the order of their first line; `id` is `PUBMED/NUMBER`.
+    """The sentences of `DRUG-AE.rel`, in the order of their first line, with their text; `id` is `PUBMED/NUMBER`.
 
     A line is `PubMed id | sentence | effect | begin | end | drug | begin | end`. Its offsets count from the start of an
     abstract that is not in the file: a pair of mentions is found in the sentence by text and by the distance between
@@ -131,7 +131,7 @@ def _places(sentence: str, effect: str, drug: str, distance: int) -> Iterator[_P
 
 
 def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
-    """Words, one entity for each distinct span and type, one relation (effect to drug) for each distinct pair."""
+    """A sentence with one entity for each distinct span and type, and one relation (effect to drug) for each pair."""
     words = split_into_words(sentence)
     starts = {start: index for index, (start, _) in enumerate(words)}
     ends = {end: index + 1 for index, (_, end) in enumerate(words)}
@@ -152,6 +152,8 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
         "tokens": [sentence[start:end] for start, end in words],
         "entities": [{"type": kind, "start": start, "end": end} for start, end, kind in spans],
         "relations": [{"type": "Adverse-Effect", "head": head, "tail": tail} for head, tail in sorted(relations)],
+        "text": sentence,
+        "words": [[start, end] for start, end in words],
     }
 
 
