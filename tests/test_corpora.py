@@ -14,6 +14,7 @@ from spert.corpora import (
     types_of,
     write_spert_json,
 )
+from spert.corpora.duplicates import merged_entities
 from tests import tiny
 
 RECORD = {
@@ -125,6 +126,51 @@ class TestText:
         assert read_spert_json(tmp_path / "c.json") == records
         assert records[0]["text"] == "Ada of  Oslo"
         assert "text" not in records[1]
+
+
+class TestDuplicateEntities:
+    ADA, OSLO = RECORD["entities"]
+    TWICE = RECORD | {
+        "entities": [ADA, OSLO, ADA],
+        "relations": [
+            {"type": "lives_in", "head": 0, "tail": 1},
+            {"type": "lives_in", "head": 2, "tail": 1},
+            {"type": "knows", "head": 2, "tail": 1},
+        ],
+    }
+
+    def test_they_are_one_entity_with_all_relations(self, tmp_path):
+        corpus = load_corpus(written(tmp_path / "mine.json", [RECORD, self.TWICE]))
+        first, second = corpus["train"]
+        assert first["entities"] == second["entities"] == RECORD["entities"]
+        assert second["relations"] == [{"type": kind, "head": 0, "tail": 1} for kind in ("lives_in", "knows")]
+
+    def test_they_are_counted_also_from_the_cache_and_in_folds(self, tmp_path):
+        path = written(tmp_path / "mine.json", [self.TWICE, RECORD | {"tokens": ["Tom", "of", "Oslo"]}])
+        assert merged_entities(load_corpus(path)) == 1
+        again = load_corpus(path)
+        assert merged_entities(again) == merged_entities(again["train"].select([1])) == 1
+        assert list(types_of(again).entities) == ["Person", "Place"]
+        assert merged_entities(load_corpus(path, fold=0, num_folds=2)) == 1
+        assert merged_entities(load_corpus(written(tmp_path / "other.json", [RECORD]))) == 0
+
+    def test_splits_are_added_up(self, tmp_path):
+        written(tmp_path / "train.json", [self.TWICE, self.TWICE])
+        written(tmp_path / "test.json", [self.TWICE])
+        written(tmp_path / "types.json", TYPES)
+        assert merged_entities(load_corpus(tmp_path)) == 3
+
+    def test_equal_words_of_two_types_stay_two_entities(self, tmp_path):
+        record = RECORD | {"entities": [self.ADA, self.OSLO, self.ADA | {"type": "Place"}]}
+        corpus = load_corpus(written(tmp_path / "mine.json", [record]))
+        assert corpus["train"][0]["entities"] == record["entities"]
+        assert merged_entities(corpus) == 0
+
+    def test_a_relation_of_an_entity_with_its_duplicate_is_refused(self, tmp_path):
+        record = self.TWICE | {"relations": [{"type": "knows", "head": 0, "tail": 2}]}
+        path = written(tmp_path / "mine.json", [RECORD, record])
+        with pytest.raises(ValueError, match=r"record 1, field 'relations', entry 0: .* entities 0 and 2, which have"):
+            load_corpus(path)
 
 
 class TestOwnFiles:

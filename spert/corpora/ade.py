@@ -15,8 +15,10 @@ from typing import Any
 from datasets import DatasetDict, concatenate_datasets
 
 from .download import PUBLISHED_AT, PublishedFile, download_files
+from .duplicates import merged_entities, with_merged_entities
 from .folds import check_fold, fold_of
 from .schema import checked_record
+from .spacy_extra import import_spacy
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_from_json
@@ -183,13 +185,7 @@ def split_into_words(sentence: str) -> list[_Span]:
 
 @cache
 def _english() -> Any:
-    try:
-        import spacy
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'."
-        ) from error
-    return spacy.blank("en")
+    return import_spacy("ade: splitting DRUG-AE.rel into words").blank("en")
 
 
 def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> DatasetDict:
@@ -198,5 +194,6 @@ def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> D
     if fold is not None:
         return DatasetDict(parts)
     everything = concatenate_datasets(list(parts.values()))
-    everything.info.description = described("ADE, all sentences of the published folds", types)
+    about = with_merged_entities("ADE, all sentences of the published folds", merged_entities(everything))
+    everything.info.description = described(about, types)
     return DatasetDict({"train": everything})
