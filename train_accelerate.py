@@ -16,7 +16,7 @@ optimizer step.
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.corpora import types_of
+from spert.corpora import types_of, words_and_texts
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.report import print_scores
@@ -175,7 +175,7 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
                 else None
             ),
         )
-    processor.learn_words(list(corpus["train"]["tokens"]))
+    processor.learn_words(*words_and_texts(corpus["train"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -404,10 +404,11 @@ def finish(run: Run) -> None:
     accelerator.print(f"The model is in {arguments.output_dir}.")
 
     split = next((name for name in ("test", "validation") if name in run.corpus), None)
-    scores = without_overlapping = None
-    predictions: list[dict[str, Any]] = []
+    scores = without_overlapping = from_text = None
+    predictions: Sequence[Mapping[str, Any]] = []
     if split is not None:
         scores, predictions = score(run, model, split)
+        from_text, _ = score(run, model, split, from_text=True)
         without_overlapping = compute_scores(
             run.corpus[split].to_list(),
             predictions,
@@ -418,7 +419,7 @@ def finish(run: Run) -> None:
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
             if split is not None and scores is not None:
-                save_scores(folder, scores, predictions, without_overlapping)
+                save_scores(folder, scores, predictions, without_overlapping, from_text)
                 draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
             draw_learning_curves(folder / LEARNING_CURVES, progress.dev_scores)
             write_card(
@@ -429,6 +430,7 @@ def finish(run: Run) -> None:
                 split=split,
                 scores=scores,
                 without_overlapping=without_overlapping,
+                from_text=from_text,
                 predictions=predictions,
             )
         write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
@@ -439,9 +441,21 @@ def finish(run: Run) -> None:
     accelerator.wait_for_everyone()
 
 
-def score(run: Run, model: SpertModel, split: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The scores of a model on a split, and its predictions."""
-    return evaluate_model(model, run.processor, run.corpus[split], batch_size=run.arguments.per_device_eval_batch_size)
+def score(
+    run: Run, model: SpertModel, split: str, *, from_text: bool = False
+) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
+    """The scores of a model on a split, and its predictions.
+
+    Args:
+        from_text: give the model each sentence's text in place of its words.
+    """
+    return evaluate_model(
+        model,
+        run.processor,
+        run.corpus[split],
+        batch_size=run.arguments.per_device_eval_batch_size,
+        from_text=from_text,
+    )
 
 
 def save_checkpoint(run: Run) -> None:

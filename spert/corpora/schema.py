@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 from .types import CorpusTypes
 
@@ -184,3 +184,12 @@ def _refuse_surrogates(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{where}: expected characters, got half of a surrogate pair in {text!r}.") from error
+
+
+def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
+    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
+
+    Returns:
+        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
+    """
+    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None
