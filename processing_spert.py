@@ -1,19 +1,11 @@
 """Documents to tensors, and a model's output back to documents: the one place that knows pieces as well as words."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BatchEncoding,
-    PreTrainedConfig,
-    PreTrainedTokenizerBase,
-    ProcessorMixin,
-)
+from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase, ProcessorMixin
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import DecodedSentence, decode
@@ -72,10 +64,10 @@ class SpertProcessor(ProcessorMixin):
             (`add_prefix_space=True`).
         max_pieces (`int`, *optional*): the longest input that the encoder takes, in pieces with the special ones.
             Default: the tokenizer's `model_max_length`, where it has one.
-        sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
-            found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
         word_rules (`WordRules`, *optional*): how text is split into words; `learn_words` learns them. Default: the
             general rules of `split_words`.
+        sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
+            found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
 
     Raises:
         ValueError: the tokenizer cannot be used, and why; or the rules have another form.
@@ -85,8 +77,8 @@ class SpertProcessor(ProcessorMixin):
         self,
         tokenizer: PreTrainedTokenizerBase,
         max_pieces: int | None = None,
-        sentences_per_window: int = 1,
         word_rules: WordRules | Mapping[str, Any] | None = None,
+        sentences_per_window: int = 1,
     ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
@@ -103,8 +95,8 @@ class SpertProcessor(ProcessorMixin):
         if max_pieces is None and tokenizer.model_max_length < 10**6:  # a tokenizer without a limit says 1e30
             max_pieces = int(tokenizer.model_max_length)
         self.max_pieces = max_pieces
-        self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
         self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
+        self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
         self._special_pieces = special_pieces(tokenizer)
 
     @classmethod
@@ -122,17 +114,14 @@ class SpertProcessor(ProcessorMixin):
 
     @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
-        """The processor for a pre-trained encoder or a SpERT model, on the Hub or in a folder.
+        """The processor for a pre-trained encoder, on the Hub or in a folder.
 
         Args:
-            pretrained_model_name_or_path: the encoder or the SpERT model. The encoder's code must be transformers' own.
+            pretrained_model_name_or_path: the encoder. Its code must be transformers' own.
             kwargs: what its download and loading take: `revision`, `token`, `cache_dir`, `do_lower_case`, …
         """
         kwargs["trust_remote_code"] = False
         hub_kwargs = {name: kwargs[name] for name in (*_HUB_KWARGS, "trust_remote_code") if name in kwargs}
-        values, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
-        if values.get("model_type") == SpertConfig.model_type:  # a SpERT model has a processor of its own
-            return cls.from_pretrained(pretrained_model_name_or_path, **kwargs)
         encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs)
         if lacks_prefix_space(tokenizer):
@@ -464,7 +453,7 @@ class SpertProcessor(ProcessorMixin):
         documents = [
             read_document(
                 item,
-                split_words=functools.partial(split_words, rules=self.word_rules),
+                split_words=lambda sentence: split_words(sentence, self.word_rules),
                 split_sentences=split_sentences,
                 sentences=choice,
                 is_split_into_words=is_split_into_words,

@@ -254,6 +254,6 @@ def main() -> None:
     """Run the command; what a user did wrong is one line, not a trace."""
     try:
         app()
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         typer.echo(f"spert: {error}", err=True)
         sys.exit(1)

@@ -259,7 +259,11 @@ def _checked_options(
 
 def _take(source: Iterator[Sentence | Refused], num_sentences: int) -> Iterator[Sentence | Refused]:
     """The next texts, of about this many sentences in all."""
-    while num_sentences > 0 and (text := next(source, None)) is not None:
+    while num_sentences > 0:
+        try:
+            text = next(source)
+        except StopIteration:
+            return
         yield text
         num_sentences -= _count_roughly(text)
 

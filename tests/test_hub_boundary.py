@@ -77,7 +77,7 @@ MAY_IMPORT = {
         "words_spert",
     },
     "collating_spert": {"configuration_spert", "sampling_spert"},
-    "pipeline_spert": set(),
+    "pipeline_spert": {"options_spert"},
 }
 
 
