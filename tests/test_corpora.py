@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 
 import pytest
 from datasets import concatenate_datasets
@@ -87,6 +88,18 @@ class TestShippedCorpus:
             )
         ]
         assert len(nested) >= 10
+
+    def test_the_readme_counts_the_sentences(self, root, corpus):
+        readme = (root / "examples" / "gazette" / "README.md").read_text()
+        assert f"\n{sum(corpus.num_rows.values())} sentences " in readme
+        assert ", ".join(f"`{split}.json` ({number})" for split, number in corpus.num_rows.items()) in readme
+
+    def test_the_sentence_of_the_demonstration_has_unseen_names(self, root, corpus):
+        sentence = re.search("^DEMO_SENTENCE := (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1]
+        names = set(re.findall(r"\b[A-Z]\w+", sentence))
+        assert names == {"Vera", "Lund", "Tromso", "Nils", "Polar", "Kayaks", "Sea", "Needle"}
+        words = {word for split in corpus.values() for tokens in split["tokens"] for word in tokens}
+        assert not names & words
 
     def test_types(self, corpus):
         types = types_of(corpus)
