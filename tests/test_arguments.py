@@ -152,7 +152,7 @@ def test_what_cannot_work_is_refused(flags, message):
         parse_arguments(["--dataset_name", "conll04", *flags])
 
 
-@pytest.mark.parametrize("flags", [["--learning_rte", "1"], ["--relation_arguments", "given"]])
+@pytest.mark.parametrize("flags", [["--learning_rte", "1"], ["--learning_rat", "1"], ["--relation_arguments", "given"]])
 def test_unknown_flags_and_choices_are_refused(flags, capsys):
     with pytest.raises(SystemExit):
         parse_arguments(["--dataset_name", "a", *flags])

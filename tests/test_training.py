@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from spert.training.corpus import count_relation_arguments
 from spert.training.launch import processes_asked_for
 from spert.training.optimization import make_optimizer, make_schedule
 from tests import tiny
-from tests.runs import ACCELERATE, ROOT, settings, several, train, train_here
+from tests.runs import ACCELERATE, ROOT, settings, several, train, train_here, variables
 from tests.tolerance import assert_close
 
 
@@ -268,31 +269,31 @@ def step_losses(folder):
 
 @pytest.mark.slow
 def test_any_number_of_processes_trains_as_one_does(small_corpus, small_encoder, tmp_path):
-    """Global batches of 6, and one of a single sentence, which leaves processes without any; also after resuming."""
+    """Global batches of 6, and one of a single sentence, which leaves a process without any; also after resuming."""
     tracked = {"with_tracking": True, "logging_steps": 1, "report_to": "tensorboard", "checkpointing_steps": 1}
     train_here(tmp_path / "one", *settings(small_corpus, small_encoder, per_device_train_batch_size=6, **tracked))
     shape = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}
     train_here(tmp_path / "accumulated", *settings(small_corpus, small_encoder, **shape, **tracked))
-    flags = settings(small_corpus, small_encoder, per_device_train_batch_size=2, **tracked)
-    three = train(several(3), tmp_path / "three", *flags, ACCELERATE_USE_CPU="true")
-    assert three.returncode == 0, three.stderr
-    assert "3 process(es) on cpu" in three.stdout
-    assert three.stderr.count("epoch 2: loss") == 1, "only the main process prints"
-    assert three.stdout.count("Relations, strict") == 1
-    assert three.stdout.count("The model is in") == 1
+    flags = settings(small_corpus, small_encoder, per_device_train_batch_size=3, **tracked)
+    two = train(several(2), tmp_path / "two", *flags, ACCELERATE_USE_CPU="true")
+    assert two.returncode == 0, two.stderr
+    assert "2 process(es) on cpu" in two.stdout
+    assert two.stderr.count("epoch 2: loss") == 1, "only the main process prints"
+    assert two.stdout.count("Relations, strict") == 1
+    assert two.stdout.count("The model is in") == 1
 
     expected = step_losses(tmp_path / "one")
     assert [len(losses) for losses in expected] == [6, 6]
-    for name in ("accumulated", "three"):
+    for name in ("accumulated", "two"):
         assert_close(step_losses(tmp_path / name), expected)
         assert_same_result(tmp_path / name, tmp_path / "one")
 
-    middle = tmp_path / "three" / "checkpoints" / "step-00000005"
+    middle = tmp_path / "two" / "checkpoints" / "step-00000005"
     flags += ["--resume_from_checkpoint", middle]
-    resumed = train(several(3), tmp_path / "resumed", *flags, ACCELERATE_USE_CPU="true")
+    resumed = train(several(2), tmp_path / "resumed", *flags, ACCELERATE_USE_CPU="true")
     assert resumed.returncode == 0, resumed.stderr
     assert "Resuming at step 5 of 6" in resumed.stdout
-    assert_same_result(tmp_path / "resumed", tmp_path / "three")
+    assert_same_result(tmp_path / "resumed", tmp_path / "two")
 
 
 def assert_same_result(folder, other):
@@ -306,9 +307,15 @@ def assert_same_result(folder, other):
 
 class TestLaunch:
     @pytest.mark.slow
-    def test_a_launcher_that_starts_fewer_processes_is_refused(self, small_corpus, small_encoder, tmp_path):
-        launcher = [*ACCELERATE, "--cpu", "--num_processes", "2"]
-        done = train(launcher, tmp_path / "x", *settings(small_corpus, small_encoder))
+    def test_a_launcher_that_starts_fewer_processes_is_refused(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import os\n"
+            "from spert.training.launch import check_number_of_processes\n"
+            "check_number_of_processes(int(os.environ.get('WORLD_SIZE', 1)))\n"
+        )
+        launcher = [*ACCELERATE, "--cpu", "--num_processes", "2", str(script)]
+        done = subprocess.run(launcher, capture_output=True, text=True, env=variables())
         assert done.returncode != 0
         assert "Expected 2 processes, as accelerate launch was asked for, but 1 run" in done.stderr
 
