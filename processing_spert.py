@@ -1,65 +1,59 @@
-"""Words and text to tensors, and a model's output back to text: the one place that converts words, pieces and
-characters into each other.
-"""
+"""Documents to tensors, and a model's output back to documents: the one place that knows pieces as well as words."""
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BatchEncoding,
-    PreTrainedConfig,
-    PreTrainedTokenizerBase,
-    ProcessorMixin,
-)
+from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase, ProcessorMixin
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
-from .decoding_spert import decode
+from .decoding_spert import DecodedSentence, decode
+from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
+from .encoding_spert import OVERFLOW_POLICIES, DocumentEncoder, EncodedDocument, EncodedSentence
+from .options_spert import DecodingOptions
+from .pieces_spert import lacks_prefix_space, special_pieces
+from .results_spert import document_result, merge_windows
+from .sentences_spert import split_sentences
+from .windows_spert import Window
 from .word_rules_spert import WordRules
-from .words_spert import join_words, learn_word_rules, split_words
+from .words_spert import learn_word_rules, split_words
 
 if TYPE_CHECKING:
     from .modeling_spert import SpertOutput
 
 
-@dataclass(frozen=True)
-class EncodedSentence:
-    """One sentence, ready to be padded into a batch.
+class SpertBatch(BatchEncoding):
+    """A padded batch: a dictionary of what `SpertModel.forward` takes, and what it was made of.
+
+    Shapes:
+        input_ids: `(batch, pieces)`
+        attention_mask: `(batch, pieces)`
+        word_pieces: `(batch, words, 2)`, the range of pieces of each word, `[0, 0)` for padding
+        cls_piece: `(batch,)`
+        given_entities: `(batch, entities, 2)`, word ranges, `[0, 0)` for padding; only where entities were given
 
     Args:
-        text: the sentence.
-        words: the half-open character range of each word in `text`.
-        input_ids: its pieces, with the special ones.
-        word_pieces: the half-open range of pieces of each word; every word has at least one.
-        cls_piece: where the classifier piece stands.
+        data: the tensors.
+        sentences: what each row was made of.
+        documents: the documents whose rows these are, in order. Default: each row is a document of its own.
     """
 
-    text: str
-    words: list[tuple[int, int]]
-    input_ids: list[int]
-    word_pieces: list[tuple[int, int]]
-    cls_piece: int
-
-
-class SpertBatch(BatchEncoding):
-    """A padded batch: a dictionary of what `SpertModel.forward` takes, and the sentences it was made of.
-
-    Keys: `input_ids` and `attention_mask` `(batch, pieces)`, `word_pieces` `(batch, words, 2)`, `cls_piece` `(batch,)`.
-    """
-
-    def __init__(self, data: dict[str, Any] | None = None, sentences: Sequence[EncodedSentence] = ()):
+    def __init__(
+        self,
+        data: dict[str, Any] | None = None,
+        sentences: Sequence[EncodedSentence] = (),
+        documents: Sequence[EncodedDocument] | None = None,
+    ):
         super().__init__(data)
         self.sentences = tuple(sentences)
+        self.documents = None if documents is None else tuple(documents)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "sentences": self.sentences}
+        return {"data": self.data, "sentences": self.sentences, "documents": self.documents}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["data"], state["sentences"])  # type: ignore[misc]
+        self.__init__(state["data"], state["sentences"], state["documents"])  # type: ignore[misc]
 
 
 class SpertProcessor(ProcessorMixin):
@@ -72,6 +66,8 @@ class SpertProcessor(ProcessorMixin):
             Default: the tokenizer's `model_max_length`, where it has one.
         word_rules (`WordRules`, *optional*): how text is split into words; `learn_words` learns them. Default: the
             general rules of `split_words`.
+        sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
+            found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
 
     Raises:
         ValueError: the tokenizer cannot be used, and why; or the rules have another form.
@@ -82,6 +78,7 @@ class SpertProcessor(ProcessorMixin):
         tokenizer: PreTrainedTokenizerBase,
         max_pieces: int | None = None,
         word_rules: WordRules | Mapping[str, Any] | None = None,
+        sentences_per_window: int = 1,
     ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
@@ -89,7 +86,7 @@ class SpertProcessor(ProcessorMixin):
                 f"SpertProcessor: expected a fast tokenizer, which knows which piece belongs to which word, got "
                 f"{type(tokenizer).__name__}. Load it with AutoTokenizer.from_pretrained(name, use_fast=True)."
             )
-        if _lacks_prefix_space(tokenizer):
+        if lacks_prefix_space(tokenizer):
             raise ValueError(
                 "SpertProcessor: expected a byte-level tokenizer that puts a space before each word, got one that "
                 "does not: split words would become other pieces than in running text. Load it with "
@@ -99,7 +96,8 @@ class SpertProcessor(ProcessorMixin):
             max_pieces = int(tokenizer.model_max_length)
         self.max_pieces = max_pieces
         self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
-        self._cls_from_start, self._cls_position = _classifier_position(tokenizer)
+        self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
+        self._special_pieces = special_pieces(tokenizer)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "SpertProcessor":
@@ -116,20 +114,17 @@ class SpertProcessor(ProcessorMixin):
 
     @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
-        """The processor for a pre-trained encoder or a SpERT model, on the Hub or in a folder.
+        """The processor for a pre-trained encoder, on the Hub or in a folder.
 
         Args:
-            pretrained_model_name_or_path: the encoder or the SpERT model. The encoder's code must be transformers' own.
+            pretrained_model_name_or_path: the encoder. Its code must be transformers' own.
             kwargs: what its download and loading take: `revision`, `token`, `cache_dir`, `do_lower_case`, …
         """
         kwargs["trust_remote_code"] = False
         hub_kwargs = {name: kwargs[name] for name in (*_HUB_KWARGS, "trust_remote_code") if name in kwargs}
-        values, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
-        if values.get("model_type") == SpertConfig.model_type:  # a SpERT model has a processor of its own
-            return cls.from_pretrained(pretrained_model_name_or_path, **kwargs)
         encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        if _lacks_prefix_space(tokenizer):
+        if lacks_prefix_space(tokenizer):
             tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, add_prefix_space=True, **kwargs)
         return cls(tokenizer, max_pieces=encoder_max_pieces(encoder_config))
 
@@ -156,62 +151,128 @@ class SpertProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """The keys of a batch."""
+        """The keys of every batch."""
         return ["input_ids", "attention_mask", "word_pieces", "cls_piece"]
 
     def __call__(
         self,
-        text: str | Sequence[str] | Sequence[Sequence[str]],
+        text: Any,
         is_split_into_words: bool = False,
         return_tensors: str = "pt",
         pad_to_multiple_of: int | None = None,
+        *,
+        sentences: Sentences | Sequence[Sentences] = None,
+        on_overflow: str = "windows",
+        sentences_per_window: int | None = None,
     ) -> SpertBatch:
-        """Encode and pad sentences.
+        """Encode documents and pad their sentences into one batch.
+
+        ```python
+        processor("Ada Park joined Northwind Labs. She lives in Oslo.")            # two sentences, which are found
+        processor({"text": "Ada Park of Oslo", "entities": [{"start": 0, "end": 8}]})  # entities that are known
+        processor(["Ada", "Park", "of", "Oslo"], is_split_into_words=True)         # words of one sentence
+        ```
 
         Args:
-            text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them.
-            is_split_into_words: whether the input is words already. They are joined by one space in the result's text.
+            text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them. A
+                record stands for either: with `text` (and `sentences`, `entities` where they are known) or with
+                `tokens` (and `entities`).
+            is_split_into_words: whether the input is words already. They are one sentence, and are joined by one space
+                in the result's text.
             return_tensors: `"pt"`; there is nothing else.
             pad_to_multiple_of: pad the number of pieces to a multiple of this.
+            sentences: how a text becomes sentences: `None` or `True` to find them, `False` for one sentence, a function
+                from a text to half-open character ranges, or the ranges; for a list of texts, a list with one of these
+                for each. What lies outside of given ranges is not read.
+            on_overflow: what becomes of a sentence that is longer than the encoder takes: `"windows"` reads it in
+                overlapping windows of words, `"error"` refuses it.
+            sentences_per_window: as for the class, which gives the default.
 
         Raises:
-            ValueError: the input has another form, or a sentence is longer than the encoder takes.
+            ValueError: the input has another form, its sentences or entities do not fit it, it cannot be read in
+                windows, or some records give their entities and others do not.
         """
         if return_tensors != "pt":
             raise ValueError(f"SpertProcessor: expected return_tensors='pt', got {return_tensors!r}.")
-        sentences = _words_of_input(text) if is_split_into_words else _texts_of_input(text)
-        return self.pad(self.encode(sentences), pad_to_multiple_of=pad_to_multiple_of)
+        items, is_list = _items_of_input(text, is_split_into_words)
+        encoded = self.encode_documents(
+            items,
+            is_split_into_words=is_split_into_words,
+            sentences=sentences if is_list or _is_choice(sentences) else [sentences],  # type: ignore[list-item]
+            on_overflow=on_overflow,
+            sentences_per_window=sentences_per_window,
+        )
+        return self.pad_documents(encoded, pad_to_multiple_of=pad_to_multiple_of)
 
     def encode(self, sentences: Sequence[str | Sequence[str]]) -> list[EncodedSentence]:
-        """Find words and pieces, without padding.
+        """Find the words and pieces of sentences, one row for each, without padding.
 
         Args:
-            sentences: a string is a text to be split into words, a list is words.
+            sentences: a string is the text of one sentence, a list is its words.
 
         Raises:
             ValueError: a sentence is longer than the encoder takes; the message names it and both lengths.
         """
-        texts, ranges, words = [], [], []
-        for sentence in sentences:
-            text, word_ranges = _text_and_words(sentence, self.word_rules)
-            texts.append(text)
-            ranges.append(word_ranges)
-            words.append([text[start:end] for start, end in word_ranges])
-        encoded = []
-        for index, (input_ids, word_ids) in enumerate(self._tokenize(words)):
-            if self.max_pieces is not None and len(input_ids) > self.max_pieces:
-                raise ValueError(
-                    f"SpertProcessor: sentence {index} ({_beginning(texts[index])}) has {len(input_ids)} pieces, the "
-                    f"encoder takes at most {self.max_pieces}. Nothing is cut off: split it into shorter sentences."
+
+        def encode(sentences: Sequence[Any]) -> list[EncodedSentence]:
+            choices = [False if isinstance(sentence, str) else None for sentence in sentences]
+            encoded = self._encode_documents(sentences, choices, None, "error", 1)
+            return [
+                EncodedSentence(
+                    document.document.text, document.document.words, row.input_ids, row.word_pieces, row.cls_piece
                 )
-            pieces = [(0, 0)] * len(words[index])
-            for piece, word in enumerate(word_ids):
-                if word is not None:
-                    start, end = pieces[word]
-                    pieces[word] = (start if end else piece, piece + 1)
-            cls_piece = self._cls_position if self._cls_from_start else len(input_ids) + self._cls_position
-            encoded.append(EncodedSentence(texts[index], ranges[index], input_ids, pieces, cls_piece))
-        return encoded
+                for document in encoded
+                for row in document.rows
+            ]
+
+        return _naming("sentence", encode, sentences)
+
+    def encode_documents(
+        self,
+        items: Sequence[Any],
+        *,
+        is_split_into_words: bool | None = None,
+        sentences: Sentences | Sequence[Sentences] = None,
+        on_overflow: str = "windows",
+        sentences_per_window: int | None = None,
+        entity_types: Sequence[str] | None = None,
+    ) -> list[EncodedDocument]:
+        """Find the sentences, words and pieces of documents, without padding.
+
+        Args:
+            items: texts, lists of words, and records with `text` or `tokens`.
+            is_split_into_words: whether items are words. Default: a list is, a string is not.
+            sentences: one choice for all, or a list with one for each.
+            on_overflow, sentences_per_window: as for `__call__`.
+            entity_types: those of the model, to check the types of given entities. Default: decoding checks them.
+
+        Raises:
+            ValueError: as for `__call__`; the message names the item by its index where there are several.
+        """
+        if on_overflow not in OVERFLOW_POLICIES:
+            raise ValueError(
+                f"SpertProcessor: expected on_overflow to be one of {', '.join(OVERFLOW_POLICIES)}, got "
+                f"{on_overflow!r}."
+            )
+        if sentences_per_window is None:
+            sentences_per_window = self.sentences_per_window
+        together = _checked_sentences_per_window(sentences_per_window)
+        choices = [sentences] * len(items) if _is_choice(sentences) else list(sentences)  # type: ignore[arg-type]
+        if len(choices) != len(items):
+            raise ValueError(
+                f"SpertProcessor: expected `sentences` for each of the {len(items)} texts, got {len(choices)}."
+            )
+
+        def encode(pairs: Sequence[tuple[Any, Any]]) -> list[EncodedDocument]:
+            documents = self._encode_documents(
+                [item for item, _ in pairs], [choice for _, choice in pairs], is_split_into_words, on_overflow, together
+            )
+            for document in documents:
+                if entity_types is not None:
+                    refuse_unknown_types(document.document, entity_types)
+            return documents
+
+        return _naming("text", encode, list(zip(items, choices)))
 
     def pad(self, sentences: Sequence[EncodedSentence], pad_to_multiple_of: int | None = None) -> SpertBatch:
         """Pad encoded sentences on the right, into one batch of tensors."""
@@ -219,10 +280,22 @@ class SpertProcessor(ProcessorMixin):
             raise ValueError("SpertProcessor: expected at least one sentence, got none.")
         return SpertBatch(self.pad_features([vars(sentence) for sentence in sentences], pad_to_multiple_of), sentences)
 
+    def pad_documents(self, documents: Sequence[EncodedDocument], pad_to_multiple_of: int | None = None) -> SpertBatch:
+        """Pad all rows of encoded documents into one batch, whose results are one for each document."""
+        rows = [row for document in documents for row in document.rows]
+        batch = self.pad(rows, pad_to_multiple_of)
+        return SpertBatch(batch.data, rows, documents)
+
     def pad_features(
         self, features: Sequence[dict[str, Any]], pad_to_multiple_of: int | None = None
     ) -> dict[str, torch.Tensor]:
-        """The tensors of a batch, of dictionaries that hold `input_ids`, `word_pieces` and `cls_piece`."""
+        """The tensors of a batch.
+
+        Args:
+            features: dictionaries with `input_ids`, `word_pieces` and `cls_piece`, and either all or none with
+                `given_entities`.
+            pad_to_multiple_of: pad the number of pieces to a multiple of this.
+        """
         pad_piece = self.tokenizer.pad_token_id
         lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
         num_words = torch.tensor([len(feature["word_pieces"]) for feature in features])
@@ -238,182 +311,203 @@ class SpertProcessor(ProcessorMixin):
         ranges = [number for feature in features for word in feature["word_pieces"] for number in word]
         input_ids = torch.full(is_piece.shape, 0 if pad_piece is None else pad_piece)
         word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long)
-        return {
+        batch = {
             "input_ids": input_ids.masked_scatter_(is_piece, torch.tensor(pieces, dtype=torch.long)),
             "attention_mask": is_piece.long(),
             "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
             "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
         }
+        given = [feature.get("given_entities") for feature in features]
+        if any(entities is not None for entities in given):
+            if any(entities is None for entities in given):
+                raise ValueError(
+                    "SpertProcessor: expected a batch in which either all texts come with their entities or none does, "
+                    "got both. Encode them apart, or use the pipeline or `predict`, which do so."
+                )
+            most = max(len(entities) for entities in given)
+            padded = [list(entities) + [(0, 0)] * (most - len(entities)) for entities in given]
+            batch["given_entities"] = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
+        return batch
 
-    def post_process_entity_relation_extraction(
-        self, outputs: "SpertOutput", batch: SpertBatch, relation_threshold: float | None = None
-    ) -> list[dict[str, Any]]:
-        """Entities and relations of each sentence of a batch, ready for JSON.
+    def plan_batches(self, documents: Sequence[EncodedDocument], batch_size: int) -> list[list[tuple[int, int]]]:
+        """Rows of like length together, so that little is padding; those with given entities apart from the others.
+
+        Returns:
+            For each batch its rows, as indices of the document and of the row in it. Longest rows come first.
+        """
+        batches = []
+        for is_given in (False, True):
+            rows = [
+                (number, index)
+                for number, document in enumerate(documents)
+                if (document.document.given is not None) == is_given
+                for index in range(len(document.rows))
+            ]
+            rows.sort(key=lambda row: len(documents[row[0]].rows[row[1]].input_ids), reverse=True)
+            batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+        return batches
+
+    def decode(
+        self,
+        outputs: "SpertOutput",
+        batch: SpertBatch,
+        options: DecodingOptions | None = None,
+        return_all_scores: bool = False,
+    ) -> list[DecodedSentence]:
+        """What was found in each row of a batch, in the row's own words.
 
         Args:
             outputs: of the model, called with `batch`.
             batch: what this processor returned.
-            relation_threshold: scores of at least this are relations. Default: the model configuration's.
-
-        Returns:
-            For each sentence `text`, `words` (character ranges), `entities` (`type`, `start`, `end` in characters,
-            `word_start`, `word_end`, `text`, `score`) sorted by start, end and type, and `relations` (`type`, `head`,
-            `tail` as indices into `entities`, `score`) sorted by head, tail and type.
+            options: what counts as found. Default: the model configuration's.
+            return_all_scores: keep the scores of all types.
         """
-        sentences = getattr(batch, "sentences", None)
-        if sentences is None:
+        rows = getattr(batch, "sentences", None)
+        if rows is None:
             raise ValueError(
                 f"SpertProcessor: expected the batch that this processor returned, which knows the sentences' text, "
                 f"got {type(batch).__name__}."
             )
-        options = outputs.decoding.override(relation_threshold=relation_threshold) if outputs.decoding else None
-        decoded = decode(outputs, options)
-        if len(sentences) != len(decoded):
+        given_types = [row.given_types for row in rows]
+        is_given = any(types is not None for types in given_types)
+        found = decode(outputs, options, given_types if is_given else None, return_all_scores)
+        if len(rows) != len(found):
             raise ValueError(
-                f"SpertProcessor: expected outputs and batch of the same sentences, got outputs for {len(decoded)} and "
-                f"a batch of {len(sentences)}."
+                f"SpertProcessor: expected outputs and batch of the same sentences, got outputs for {len(found)} and "
+                f"a batch of {len(rows)}."
             )
-        results = []
-        for sentence, found in zip(sentences, decoded):
-            entities = []
-            for entity in found.entities:
-                start, end = sentence.words[entity.start][0], sentence.words[entity.end - 1][1]
-                entities.append(
-                    {
-                        "type": entity.type,
-                        "start": start,
-                        "end": end,
-                        "word_start": entity.start,
-                        "word_end": entity.end,
-                        "text": sentence.text[start:end],
-                        "score": entity.score,
-                    }
-                )
-            results.append(
-                {
-                    "text": sentence.text,
-                    "words": [list(word) for word in sentence.words],
-                    "entities": entities,
-                    "relations": [
-                        {"type": one.type, "head": one.head, "tail": one.tail, "score": one.score}
-                        for one in found.relations
-                    ],
-                }
-            )
+        return found
+
+    def merge(
+        self, document: EncodedDocument, found: Sequence[DecodedSentence], options: DecodingOptions
+    ) -> dict[str, Any]:
+        """The result of a document.
+
+        Args:
+            document: the document.
+            found: what `decode` found in each of its rows.
+            options: what counts as found.
+        """
+        given = document.document.given
+        spans = None if given is None else [(entity.start, entity.end) for entity in given]
+        whole = merge_windows(document.windows, found, options, spans)
+        return document_result(document.document, document.windows, whole)
+
+    def post_process_entity_relation_extraction(
+        self,
+        outputs: "SpertOutput",
+        batch: SpertBatch,
+        relation_threshold: Any = None,
+        *,
+        return_all_scores: bool = False,
+        **decoding: Any,
+    ) -> list[dict[str, Any]]:
+        """Entities and relations of each document of a batch, ready for JSON.
+
+        Args:
+            outputs: of the model, called with `batch`.
+            batch: what this processor returned.
+            relation_threshold: the least score of a relation: a number, or a dictionary by type. Default, as for
+                all of `decoding`: the model configuration's value, which the outputs carry.
+            return_all_scores: add `scores` to each entity (of all types, and of `no_entity`) and `pairs` to the result:
+                the ordered pairs of entities that were read together, each with the `scores` of all relation types.
+            decoding: `entity_threshold`, `relation_arguments`, `overlapping_entities` and `temperature`, as
+                `DecodingOptions` describes them.
+
+        Returns:
+            For each document
+
+            * `text`, `words` and, for a text, `sentences`: half-open character ranges;
+            * `windows`, the number of windows that it was read in, where they are not its sentences;
+            * `entities`: `type`, `start` and `end` in characters, `word_start` and `word_end`, `text`, `score` and, for
+              a text, `sentence`, the index of the sentence in which it starts; sorted by start, end and type, or
+              as they were given;
+            * `relations`: `type`, `head` and `tail` as indices into `entities`, and `score`; sorted by head, tail and
+              type.
+        """
+        if outputs.decoding is None:
+            options = None  # `decode` says what is wrong with such outputs
+        else:
+            options = outputs.decoding.override(relation_threshold=relation_threshold, **decoding)
+        found = self.decode(outputs, batch, options, return_all_scores)
+        assert options is not None
+        documents = batch.documents
+        if documents is None:
+            documents = tuple(_document_of_row(row) for row in batch.sentences)
+        results, first = [], 0
+        for document in documents:
+            last = first + len(document.rows)
+            results.append(self.merge(document, found[first:last], options))
+            first = last
         return results
 
-    def _tokenize(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int | None]]]:
-        """The pieces of each sentence, and for each piece the word it belongs to (none for special pieces)."""
-        if not sentences:
-            return []
-        encodings = _encodings(self.tokenizer, sentences)
-        tokenized = [(list(encoding.ids), list(encoding.word_ids)) for encoding in encodings]
-        for index, words in enumerate(sentences):
-            missing = set(range(len(words))).difference(tokenized[index][1])
-            if missing:
-                tokenized[index] = self._tokenize_unknown(words, missing)
-        return tokenized
-
-    def _tokenize_unknown(self, words: list[str], missing: set[int]) -> tuple[list[int], list[int | None]]:
-        """Words without pieces (empty, zero-width) become the unknown piece, as in the original."""
-        unknown = self.tokenizer.unk_token_id
-        if unknown is None:
-            raise ValueError(
-                f"SpertProcessor: word {words[min(missing)]!r} has no piece, and the tokenizer has no unknown piece to "
-                f"stand for it. Leave such words out."
+    def _encode_documents(
+        self,
+        items: Sequence[Any],
+        choices: Sequence[Any],
+        is_split_into_words: bool | None,
+        on_overflow: str,
+        sentences_per_window: int,
+    ) -> list[EncodedDocument]:
+        """Read and encode documents together; errors do not name them."""
+        documents = [
+            read_document(
+                item,
+                split_words=lambda sentence: split_words(sentence, self.word_rules),
+                split_sentences=split_sentences,
+                sentences=choice,
+                is_split_into_words=is_split_into_words,
             )
-        # A word that surely has pieces keeps the place; the words beside it are not changed by it.
-        standing = ["a" if word in missing else text for word, text in enumerate(words)]
-        (encoding,) = _encodings(self.tokenizer, [standing])
-        ids: list[int] = []
-        word_ids: list[int | None] = []
-        for piece, word in zip(encoding.ids, encoding.word_ids):
-            if word in missing:
-                if word_ids and word_ids[-1] == word:
-                    continue
-                piece = unknown
-            ids.append(piece)
-            word_ids.append(word)
-        return ids, word_ids
+            for item, choice in zip(items, choices)
+        ]
+        encoder = DocumentEncoder(self.tokenizer, self._special_pieces, self.max_pieces)
+        return encoder.encode(documents, on_overflow, sentences_per_window)
 
 
 _HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
-def _encodings(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> list[Any]:
-    encoded = tokenizer(
-        sentences, is_split_into_words=True, padding=False, truncation=False, verbose=False, return_attention_mask=False
-    )
-    return encoded.encodings
+def _document_of_row(row: EncodedSentence) -> EncodedDocument:
+    document = Document(row.text, row.words, [(0, len(row.words))], None)
+    return EncodedDocument(document, [Window(0, len(row.words))], [row])
 
 
-def _lacks_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a byte-level tokenizer takes the first letters of a split word for the inside of a word."""
-    plain, spaced = (
-        [piece for piece, word in zip(encoding.tokens, encoding.word_ids) if word == 1]
-        for encoding in _encodings(tokenizer, [["a", "a"], ["a", " a"]])
-    )
-    return plain != spaced and "".join(spaced).startswith("Ġ")
+def _naming(kind: str, encode: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]) -> list[Any]:
+    """Encode items together; where that fails, find the one at fault and name it."""
+    try:
+        return encode(items)
+    except ValueError as error:
+        if len(items) == 1:
+            raise ValueError(f"SpertProcessor: {error}") from error
+        for index, item in enumerate(items):
+            try:
+                encode([item])
+            except ValueError as reason:
+                raise ValueError(f"SpertProcessor: {kind} {index}: {reason}") from reason
+        raise
 
 
-def _classifier_position(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, int]:
-    """Where the tokenizer puts its classifier piece: counted from the start, or (negative) from the end."""
-    piece = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
-    (encoding,) = _encodings(tokenizer, [["a"]])
-    special = [
-        position
-        for position, (one, word) in enumerate(zip(encoding.ids, encoding.word_ids))
-        if one == piece and word is None
-    ]
-    if piece is None or not special:
-        raise ValueError(
-            f"SpertProcessor: expected a tokenizer that adds a classifier piece (or one that begins a sentence) to its "
-            f"input, got {type(tokenizer).__name__} (cls_token {tokenizer.cls_token!r}, bos_token "
-            f"{tokenizer.bos_token!r})."
-        )
-    words = [position for position, word in enumerate(encoding.word_ids) if word is not None]
-    if special[0] < words[0]:
-        return True, special[0]
-    return False, special[-1] - len(encoding.ids)
+def _is_choice(sentences: Any) -> bool:
+    """Whether this says for any text how it becomes sentences; a list says so for certain texts."""
+    return sentences is None or isinstance(sentences, bool) or callable(sentences)
 
 
-def _texts_of_input(text: Any) -> list[str]:
-    if isinstance(text, str):
-        return [text]
-    if isinstance(text, Sequence) and all(isinstance(one, str) for one in text):
-        return list(text)
-    wrong = next((one for one in text if not isinstance(one, str)), text) if isinstance(text, Sequence) else text
-    raise ValueError(
-        f"SpertProcessor: expected a text or a list of texts, got {_beginning(repr(wrong))} "
-        f"({type(wrong).__name__}). For words use processor(words, is_split_into_words=True)."
-    )
+def _checked_sentences_per_window(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"SpertProcessor: expected sentences_per_window of at least 1, got {number!r}.")
+    return number
 
 
-def _words_of_input(words: Any) -> list[list[str]]:
-    if isinstance(words, Sequence) and not isinstance(words, str):
-        if words and all(isinstance(word, str) for word in words):
-            return [list(words)]
-        if all(
-            isinstance(sentence, Sequence)
-            and not isinstance(sentence, str)
-            and all(isinstance(word, str) for word in sentence)
-            for sentence in words
-        ):
-            return [list(sentence) for sentence in words]
-    raise ValueError(
-        f"SpertProcessor: expected a list of words or a list of such lists with is_split_into_words=True, got "
-        f"{_beginning(repr(words))} ({type(words).__name__})."
-    )
-
-
-def _text_and_words(sentence: str | Sequence[str], rules: WordRules | None) -> tuple[str, list[tuple[int, int]]]:
-    if isinstance(sentence, str):
-        return sentence, split_words(sentence, rules)
-    return join_words(sentence)
-
-
-def _beginning(text: str) -> str:
-    return repr(text) if len(text) <= 60 else repr(text[:57] + "…")
+def _items_of_input(text: Any, is_split_into_words: bool) -> tuple[list[Any], bool]:
+    """The documents in what was handed in, and whether it was a list of them."""
+    if isinstance(text, (str, Mapping)):
+        return [text], False
+    if isinstance(text, Sequence) and not isinstance(text, bytes):
+        if is_split_into_words and text and all(isinstance(word, str) for word in text):
+            return [text], False
+        return list(text), True
+    expected = "a list of words or a list of such lists" if is_split_into_words else "a text or a list of texts"
+    raise ValueError(f"SpertProcessor: expected {expected}, got {shortened(repr(text))} ({type(text).__name__}).")
 
 
 SpertProcessor.register_for_auto_class("AutoProcessor")

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.corpora import types_of
+from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
@@ -123,6 +124,8 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
         f"{accelerator.num_processes} process(es) on {accelerator.device.type}"
     )
+    if merged := merged_entities(corpus):
+        accelerator.print(f"{merged} entities have the span and type of another entity and were merged into it")
     if model.transferred is not None:
         accelerator.print(describe_transfer(arguments.model_name_or_path, model.transferred))
 

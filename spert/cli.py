@@ -184,7 +184,7 @@ def score(
 
 @app.command()
 def summary(
-    folders: Annotated[list[Path], typer.Argument(help="Output folders of training: seeds, folds.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or a folder of such.")],
     output: Annotated[Path | None, typer.Option(help="A file for the numbers, JSON.")] = None,
 ) -> None:
     """Mean and standard deviation of scores over runs."""
@@ -194,7 +194,7 @@ def summary(
     numbers = summarize(folders)
     if output is not None:
         write_json(output, numbers)
-    print_summary(numbers, f"{len(folders)} runs")
+    print_summary(numbers, f"{len(numbers['all spans']['runs'])} runs")
 
 
 @app.command()
@@ -254,6 +254,6 @@ def main() -> None:
     """Run the command; what a user did wrong is one line, not a trace."""
     try:
         app()
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         typer.echo(f"spert: {error}", err=True)
         sys.exit(1)

@@ -1,6 +1,8 @@
-"""Extract from many sentences: batches of like length, results in input order, all at once or as a stream."""
+"""Extract from many documents: batches of like length, results in input order, all at once or as a stream."""
 
-import itertools
+import contextlib
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,19 +11,27 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from .decoding_spert import DecodedSentence
+from .documents_spert import Sentences
+from .encoding_spert import EncodedDocument
 from .modeling_spert import SpertModel, SpertOutput
-from .processing_spert import EncodedSentence, SpertBatch, SpertProcessor
+from .options_spert import DecodingOptions
+from .processing_spert import SpertBatch, SpertProcessor
 
-Sentence = str | Sequence[str]
-"""A text to be split into words, or words."""
+Sentence = str | Sequence[str] | Mapping[str, Any]
+"""What gives one result: a text, words of one sentence, or a record with `text` or `tokens`."""
 
 LOOK_AHEAD = 64
 """Batches that a stream reads ahead, to put sentences of like length together."""
 
+CHARACTERS_PER_SENTENCE = 128
+WORDS_PER_SENTENCE = 24
+"""What a stream takes for a sentence when it reads ahead: a long document counts as many."""
+
 
 @dataclass(frozen=True)
 class Refused:
-    """A sentence that cannot be extracted from, and why."""
+    """A document that cannot be extracted from, and why."""
 
     reason: str
 
@@ -29,69 +39,108 @@ class Refused:
 def predict(
     model: SpertModel,
     processor: SpertProcessor,
-    sentences: Sequence[Sentence],
+    texts: Iterable[Sentence],
     *,
     batch_size: int = 16,
-    relation_threshold: float | None = None,
+    sentences: Sentences | Sequence[Sentences] = None,
+    on_overflow: str = "windows",
+    sentences_per_window: int | None = None,
+    return_all_scores: bool = False,
     progress: bool = False,
+    **decoding: Any,
 ) -> list[dict[str, Any]]:
-    """Entities and relations of each sentence.
+    """Entities and relations of each document.
+
+    ```python
+    predict(model, processor, ["Ada Park joined Northwind Labs. She lives in Oslo.", ["Oslo", "is", "quiet", "."]])
+    ```
 
     Args:
-        sentences: a string is a text to be split into words, a list is words.
+        texts: a string is a text, whose sentences are found; a list is words of one sentence; a record has `text` or
+            `tokens`, and `sentences` or `entities` where they are known. Of a corpus's records, which have `tokens` and
+            `relations`, only the words are read.
         batch_size: sentences that pass the encoder together; those of like length do, so that little is padding.
-        relation_threshold: scores of at least this are relations. Default: the model configuration's.
+        sentences, on_overflow, sentences_per_window: see `SpertProcessor.__call__`.
+        return_all_scores: see `SpertProcessor.post_process_entity_relation_extraction`.
         progress: show a progress bar.
+        decoding: what counts as found, in place of the model configuration's values: `relation_threshold`,
+            `entity_threshold`, `relation_arguments`, `overlapping_entities`, `temperature`; see `DecodingOptions`.
 
     Returns:
-        The dictionaries of `SpertProcessor.post_process_entity_relation_extraction`, in the order of `sentences`.
-        The model's mode (training or evaluation) is as it was before.
+        The dictionaries of `SpertProcessor.post_process_entity_relation_extraction`, in the order of `texts`.
+        Each module's mode (training or evaluation) is as it was before.
 
     Raises:
-        ValueError: a sentence is longer than the encoder takes; the message names it.
+        ValueError: a text cannot be read; the message says which and why.
     """
-    _check_batch_size(batch_size)
-    with tqdm(total=len(sentences), unit="sentence", disable=not progress) as bar:
-        return _extract(model, processor, processor.encode(sentences), batch_size, relation_threshold, bar.update)
+    options = _checked_options("predict", model, texts, batch_size, decoding)
+    encoded = processor.encode_documents(
+        list(texts),
+        sentences=sentences,
+        on_overflow=on_overflow,
+        sentences_per_window=sentences_per_window,
+        entity_types=model.config.entity_types,
+    )
+    total = sum(len(document.rows) for document in encoded)
+    with tqdm(total=total, unit="sentence", disable=not progress) as bar:
+        return _extract(model, processor, encoded, options, batch_size, return_all_scores, bar.update)
 
 
 def predict_stream(
     model: SpertModel,
     processor: SpertProcessor,
-    sentences: Iterable[Sentence | Refused],
+    texts: Iterable[Sentence | Refused],
     *,
     batch_size: int = 16,
     look_ahead: int = LOOK_AHEAD,
-    relation_threshold: float | None = None,
+    sentences: Sentences = None,
+    on_overflow: str = "windows",
+    sentences_per_window: int | None = None,
+    return_all_scores: bool = False,
+    **decoding: Any,
 ) -> Iterator[dict[str, Any] | Refused]:
-    """Entities and relations of any number of sentences, in constant memory and in input order.
+    """Entities and relations of any number of documents, in constant memory and in input order.
 
-    While the model works on one window of `batch_size * look_ahead` sentences, the next one is read and tokenized.
+    While the model works on about `batch_size * look_ahead` sentences, the next ones are read and tokenized.
 
     Args:
-        sentences: what is refused already passes through.
-        batch_size, relation_threshold: as for `predict`.
-        look_ahead: batches in a window; sentences of like length within a window go together.
+        texts: as for `predict`; what is refused already passes through.
+        look_ahead: batches that are read together; sentences of like length among them go together.
+        sentences: one choice for all texts; a record may have its own.
+        batch_size, on_overflow, sentences_per_window, return_all_scores, decoding: as for `predict`.
 
     Returns:
-        For each sentence the dictionary that `predict` gives, or why there is none.
+        For each text the dictionary that `predict` gives, or why there is none. The reason does not say which text it
+        is: the place in the stream does.
     """
-    _check_batch_size(batch_size)
+    options = _checked_options("predict_stream", model, texts, batch_size, decoding)
     if look_ahead < 1:
         raise ValueError(f"predict_stream: expected a look_ahead of at least 1, got {look_ahead}.")
-    source = iter(sentences)
+    source = iter(texts)
 
-    def next_window() -> list[EncodedSentence | Refused]:
-        return _encode(processor, list(itertools.islice(source, batch_size * look_ahead)))
+    def encode(together: Sequence[Sentence]) -> list[EncodedDocument]:
+        return processor.encode_documents(
+            together,
+            sentences=sentences,
+            on_overflow=on_overflow,
+            sentences_per_window=sentences_per_window,
+            entity_types=model.config.entity_types,
+        )
 
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting: Future[list[EncodedSentence | Refused]] = reader.submit(next_window)
-        while window := waiting.result():
-            waiting = reader.submit(next_window)
-            encoded = [one for one in window if not isinstance(one, Refused)]
-            results = iter(_extract(model, processor, encoded, batch_size, relation_threshold))
-            for one in window:
-                yield one if isinstance(one, Refused) else next(results)
+    def read_ahead() -> list[EncodedDocument | Refused]:
+        return _encode_or_refuse(encode, list(_take(source, batch_size * look_ahead)))
+
+    def stream() -> Iterator[dict[str, Any] | Refused]:
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            waiting: Future[list[EncodedDocument | Refused]] = reader.submit(read_ahead)
+            while documents := waiting.result():
+                waiting = reader.submit(read_ahead)
+                encoded = [document for document in documents if not isinstance(document, Refused)]
+                results = iter(_extract(model, processor, encoded, options, batch_size, return_all_scores))
+                for document in documents:
+                    yield document if isinstance(document, Refused) else next(results)
+
+    return stream()
 
 
 def as_spert_json(results: Iterable[Mapping[str, Any]], ids: Iterable[Any] | None = None) -> list[dict[str, Any]]:
@@ -122,65 +171,126 @@ def as_spert_json(results: Iterable[Mapping[str, Any]], ids: Iterable[Any] | Non
     return records
 
 
+@contextlib.contextmanager
+def evaluation_mode(model: SpertModel) -> Iterator[None]:
+    """Put every module of a model into evaluation mode, and each back into its own mode afterwards.
+
+    Several threads may do so at a time: the last one to leave restores the modes.
+    """
+    if not isinstance(model, torch.nn.Module):  # an exported model has no other mode
+        yield
+        return
+    with _MODES_LOCK:
+        modes = _MODES.setdefault(model, _Modes([module for module in model.modules() if module.training]))
+        modes.users += 1
+        model.eval()
+    try:
+        yield
+    finally:
+        with _MODES_LOCK:
+            modes.users -= 1
+            if modes.users == 0:
+                del _MODES[model]
+                for module in modes.training:
+                    module.training = True
+
+
+@dataclass
+class _Modes:
+    """The modules of a model that were in training mode, and the threads that want them in evaluation mode."""
+
+    training: list[torch.nn.Module]
+    users: int = 0
+
+
+_MODES: "weakref.WeakKeyDictionary[torch.nn.Module, _Modes]" = weakref.WeakKeyDictionary()
+_MODES_LOCK = threading.Lock()
+
+
 def _extract(
     model: SpertModel,
     processor: SpertProcessor,
-    encoded: Sequence[EncodedSentence],
+    documents: Sequence[EncodedDocument],
+    options: DecodingOptions,
     batch_size: int,
-    relation_threshold: float | None,
+    return_all_scores: bool,
     advance: Callable[[int], object] = lambda number: None,
 ) -> list[dict[str, Any]]:
-    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].input_ids), reverse=True)
-    results: list[dict[str, Any]] = [{}] * len(encoded)
+    found: list[list[Any]] = [[None] * len(document.rows) for document in documents]
 
     @torch.inference_mode()
-    def decode(outputs: SpertOutput, batch: SpertBatch, indices: Sequence[int]) -> None:
-        found = processor.post_process_entity_relation_extraction(outputs, batch, relation_threshold)
-        for index, result in zip(indices, found):
-            results[index] = result
-        advance(len(indices))
+    def decode(outputs: SpertOutput, batch: SpertBatch, rows: Sequence[tuple[int, int]]) -> None:
+        decoded: list[DecodedSentence] = processor.decode(outputs, batch, options, return_all_scores)
+        for (number, index), sentence in zip(rows, decoded):
+            found[number][index] = sentence
+        advance(len(rows))
 
-    was_training = model.training
-    model.eval()
-    try:
-        # While an accelerator works on a batch, this thread waits for it, and another one decodes the batch before.
-        with ThreadPoolExecutor(max_workers=1) as decoder, torch.inference_mode():
-            decoding: Future[None] | None = None
-            for first in range(0, len(order), batch_size):
-                indices = order[first : first + batch_size]
-                batch = processor.pad([encoded[index] for index in indices])
-                batch.to(model.device)
-                outputs = model(**batch)
-                if model.device.type == "cpu":
-                    decode(outputs, batch, indices)
-                    continue
-                if decoding is not None:
-                    decoding.result()
-                decoding = decoder.submit(decode, outputs, batch, indices)
+    # While an accelerator works on a batch, this thread waits for it, and another one decodes the batch before.
+    with evaluation_mode(model), ThreadPoolExecutor(max_workers=1) as decoder, torch.inference_mode():
+        decoding: Future[None] | None = None
+        for rows in processor.plan_batches(documents, batch_size):
+            batch = processor.pad([documents[number].rows[index] for number, index in rows])
+            batch.to(model.device)
+            outputs = model(**batch)
+            if model.device.type == "cpu":
+                decode(outputs, batch, rows)
+                continue
             if decoding is not None:
                 decoding.result()
-    finally:
-        model.train(was_training)
-    return results
+            decoding = decoder.submit(decode, outputs, batch, rows)
+        if decoding is not None:
+            decoding.result()
+    return [processor.merge(document, rows, options) for document, rows in zip(documents, found)]
 
 
-def _encode(processor: SpertProcessor, sentences: Sequence[Sentence | Refused]) -> list[EncodedSentence | Refused]:
-    """Encode together what can be; where something cannot, find out what."""
-    good = [one for one in sentences if not isinstance(one, Refused)]
-    try:
-        encoded: Iterator[EncodedSentence | Refused] = iter(processor.encode(good))
-    except ValueError:
-        encoded = (_encode_one(processor, one) for one in good)
-    return [one if isinstance(one, Refused) else next(encoded) for one in sentences]
-
-
-def _encode_one(processor: SpertProcessor, sentence: Sentence) -> EncodedSentence | Refused:
-    try:
-        return processor.encode([sentence])[0]
-    except ValueError as error:
-        return Refused(str(error))
-
-
-def _check_batch_size(batch_size: int) -> None:
+def _checked_options(
+    caller: str, model: SpertModel, texts: Any, batch_size: int, decoding: Mapping[str, Any]
+) -> DecodingOptions:
+    if isinstance(texts, (str, bytes, Mapping)) or not isinstance(texts, Iterable):
+        shown = repr(texts) if len(repr(texts)) <= 60 else repr(texts)[:57] + "…"
+        raise ValueError(
+            f"{caller}: expected a list of texts, lists of words or records, got {shown} ({type(texts).__name__}). Put "
+            f"a single text into a list: [text]."
+        )
     if batch_size < 1:
-        raise ValueError(f"predict: expected a batch_size of at least 1, got {batch_size}.")
+        raise ValueError(f"{caller}: expected a batch_size of at least 1, got {batch_size}.")
+    return DecodingOptions.of(model.config).override(**decoding)
+
+
+def _take(source: Iterator[Sentence | Refused], num_sentences: int) -> Iterator[Sentence | Refused]:
+    """The next texts, of about this many sentences in all."""
+    while num_sentences > 0:
+        try:
+            text = next(source)
+        except StopIteration:
+            return
+        yield text
+        num_sentences -= _count_roughly(text)
+
+
+def _count_roughly(text: Any) -> int:
+    """About how many sentences a text holds; at least 1."""
+    if isinstance(text, Mapping):
+        text = text.get("tokens") or text.get("text")
+    if isinstance(text, str):
+        return 1 + len(text) // CHARACTERS_PER_SENTENCE
+    return 1 + len(text) // WORDS_PER_SENTENCE if isinstance(text, Sequence) else 1
+
+
+def _encode_or_refuse(
+    encode: Callable[[Sequence[Sentence]], list[EncodedDocument]], texts: Sequence[Sentence | Refused]
+) -> list[EncodedDocument | Refused]:
+    """Encode together what can be encoded; where something cannot, find out what."""
+
+    def encode_or_refuse(text: Sentence) -> EncodedDocument | Refused:
+        try:
+            return encode([text])[0]
+        except ValueError as error:
+            return Refused(str(error))
+
+    good = [text for text in texts if not isinstance(text, Refused)]
+    try:
+        encoded: Iterator[EncodedDocument | Refused] = iter(encode(good))
+    except ValueError:
+        encoded = map(encode_or_refuse, good)
+    return [text if isinstance(text, Refused) else next(encoded) for text in texts]

@@ -197,7 +197,7 @@ class TestOverlaps:
 
     def test_of_equal_scores_the_first_and_then_the_longer_stays(self):
         equal = [1.0, 1.0, 1.0, 1.0]
-        assert self.found("none", {}, margins=equal)[0] == [(0, 3), (6, 7)]
+        assert self.found("none", {}, types=[1, 1, 1, 1], margins=equal)[0] == [(0, 3), (6, 7)]
 
     @given(
         st.lists(

@@ -524,6 +524,15 @@ class TestGivenEntities:
         every = decode(outputs, outputs.decoding.override(relation_threshold=0.0), given_types=types)
         assert {one[:2] for one in every[0].relations} == {(i, j) for i in range(3) for j in range(3) if i != j}
 
+    def test_they_stay_where_the_model_sees_none(self, batch):
+        model = tiny.model("bert")
+        with torch.no_grad():
+            model.span_classifier.linear.bias[0] = 100.0
+        outputs = model(**batch, given_entities=self.GIVEN)
+        assert outputs.candidate_counts.tolist() == [3, 0, 1]
+        assert [len(one.entities) for one in decode(outputs, given_types=[None] * 3)] == [3, 0, 1]
+        assert [one.entities for one in decode(outputs)] == [[], [], []]
+
     def test_none_at_all(self, batch):
         outputs = tiny.model("bert")(**batch, given_entities=torch.zeros((3, 0, 2), dtype=torch.long))
         assert decode(outputs, given_types=[[], [], []]) == [([], [], None)] * 3

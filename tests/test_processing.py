@@ -105,28 +105,39 @@ def test_too_long_input_names_the_sentence_and_both_lengths():
     processor = tiny.processor("bert")
     words = ["Oslo"] * 126
     assert len(processor.encode([words])[0].input_ids) == 128
-    with pytest.raises(ValueError, match=r"sentence 1 \('Oslo Oslo .*has 129 pieces, the encoder takes at most 128"):
-        processor(["Oslo", " ".join(["Oslo"] * 127)])
+    too_long = " ".join(["Oslo"] * 127)
+    with pytest.raises(
+        ValueError, match=r"sentence 1: the sentence \('Oslo Oslo .*has 129 pieces, the encoder takes at most 128"
+    ):
+        processor.encode(["Oslo", too_long])
+    with pytest.raises(ValueError, match=r"text 1: sentence 0 \('Oslo Oslo .*has 129 pieces.*into shorter sentences"):
+        processor(["Oslo", too_long + ". Oslo."], on_overflow="error")
 
 
-@pytest.mark.parametrize(("kind", "words"), [("roberta", 125), ("xlm-roberta", 125), ("deberta-v2", 300)])
+@pytest.mark.parametrize(("kind", "words"), [("roberta", 124), ("xlm-roberta", 125), ("deberta-v2", 300)])
 def test_the_encoder_takes_what_the_processor_lets_pass(kind, words):
     processor, model = tiny.processor(kind), tiny.model(kind)
     with torch.inference_mode():
         model(**processor([["No"] * words], is_split_into_words=True))
     if processor.max_pieces is not None:
-        with pytest.raises(ValueError, match="has 128 pieces, the encoder takes at most 127"):
-            processor([["No"] * (words + 1)], is_split_into_words=True)
+        with pytest.raises(ValueError, match=f"has {words + 3} pieces, the encoder takes at most {words + 2}"):
+            processor([["No"] * (words + 1)], is_split_into_words=True, on_overflow="error")
+        assert len(processor([["No"] * (words + 1)], is_split_into_words=True)["input_ids"]) == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"text": 3}, "a text or a list of texts, got '3' .int"),
-        ({"text": ["a", 3]}, "got '3' .int"),
-        ({"text": [["a", "b"]]}, r"processor\(words, is_split_into_words=True\)"),
+        ({"text": ["a", 3]}, "text 1: expected a text, got '3' .int"),
+        ({"text": [["a", "b"]]}, "expected a text.* For words use is_split_into_words=True"),
         ({"text": "a b", "is_split_into_words": True}, "expected a list of words"),
-        ({"text": ["a", ["b"]], "is_split_into_words": True}, "expected a list of words"),
+        ({"text": ["a", ["b"]], "is_split_into_words": True}, "text 0: expected a list of words, got \"'a'\""),
+        ({"text": 3, "is_split_into_words": True}, "expected a list of words or a list of such lists, got '3'"),
+        ({"text": "a", "on_overflow": "cut"}, "on_overflow to be one of windows, error, got 'cut'"),
+        ({"text": "a", "sentences_per_window": 0}, "sentences_per_window of at least 1, got 0"),
+        ({"text": ["a", "b"], "sentences": [False]}, "`sentences` for each of the 2 texts, got 1"),
+        ({"text": [{"text": "a b", "entities": []}, "c"]}, "either all texts come with their entities or none does"),
         ({"text": []}, "at least one sentence"),
         ({"text": "a", "return_tensors": "np"}, "return_tensors='pt', got 'np'"),
     ],
@@ -161,7 +172,7 @@ def test_from_encoder_sets_the_prefix_space_and_the_limit(tmp_path):
     vocabulary = backend.get_vocab()
     RobertaTokenizer(vocab=vocabulary, merges=[]).save_pretrained(tmp_path)
     processor = SpertProcessor.from_encoder(str(tmp_path))
-    assert processor.max_pieces == 127
+    assert processor.max_pieces == 126
     (encoded,) = processor.encode([["a", "a"]])
     first, second = (encoded.input_ids[start:end] for start, end in encoded.word_pieces)
     assert first == second
@@ -201,8 +212,16 @@ def test_a_batch_survives_workers_and_devices():
 def test_padding_to_a_multiple_stays_within_the_limit():
     processor = tiny.processor("roberta")
     assert processor(["Oslo"], pad_to_multiple_of=8)["input_ids"].shape == (1, 8)
-    long = processor([["Oslo"] * 124], is_split_into_words=True, pad_to_multiple_of=64)
-    assert long["input_ids"].shape == (1, 127)
+    long = processor([["Oslo"] * 123], is_split_into_words=True, pad_to_multiple_of=64)
+    assert long["input_ids"].shape == (1, 126)
+
+
+def test_padding_is_the_tokenizers_piece():
+    processor = tiny.processor("roberta")
+    assert processor.tokenizer.pad_token_id == 1
+    batch = processor([["Ada", "Park"], ["Oslo"]], is_split_into_words=True)
+    assert batch["input_ids"][1].tolist()[-1] == 1
+    assert batch["attention_mask"][1].tolist()[-1] == 0
 
 
 def test_post_process_refuses_what_does_not_belong_together():

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import train_accelerate
-from spert.evaluation.summary import summarize
 from spert.training import repetitions
 from spert.training.arguments import TrainingArguments
 from spert.training.repetitions import runs_of
@@ -125,30 +124,3 @@ def test_runs_of_folds_and_seeds():
 
 def test_nothing_is_finished_in_an_empty_folder(tmp_path):
     assert not is_finished(TrainingArguments(dataset_name="ade", output_dir=str(tmp_path)))
-
-
-class TestSummary:
-    def written(self, folder, value):
-        folder.mkdir()
-        names = [
-            f"{task}_{average}_{figure}"
-            for task in ("ner", "rel_boundary", "rel_strict")
-            for average in ("micro", "macro")
-            for figure in ("precision", "recall", "f1")
-        ]
-        (folder / "metrics.json").write_text(json.dumps(dict.fromkeys(names, value)))
-        return folder
-
-    def test_mean_and_sample_deviation(self, tmp_path):
-        folders = [self.written(tmp_path / str(number), value) for number, value in enumerate([0.1, 0.2, 0.6])]
-        summary = summarize(folders)
-        assert list(summary) == ["all spans"], "not every run has scores without overlapping entities"
-        assert summary["all spans"]["mean"]["ner_macro_f1"] == pytest.approx(0.3)
-        assert summary["all spans"]["deviation"]["rel_strict_micro_recall"] == pytest.approx(0.07**0.5)
-        assert "deviation" not in summarize(folders[:1])["all spans"]
-
-    def test_a_folder_without_scores(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"metrics\.json"):
-            summarize([tmp_path])
-        with pytest.raises(ValueError, match="expected at least one folder"):
-            summarize([])

@@ -96,7 +96,7 @@ def word_piece_tokenizer(**kwargs: Any) -> PreTrainedTokenizerBase:
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     backend.train_from_iterator(_TEXT, trainers.WordPieceTrainer(vocab_size=120, special_tokens=special))
-    return _wrapped(backend, special, **kwargs)
+    return _wrapped(backend, *special, **kwargs)
 
 
 def byte_level_tokenizer(add_prefix_space: bool = True, **kwargs: Any) -> PreTrainedTokenizerBase:
@@ -104,11 +104,11 @@ def byte_level_tokenizer(add_prefix_space: bool = True, **kwargs: Any) -> PreTra
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     backend.decoder = decoders.ByteLevel()
-    special = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"]
+    cls, pad, sep, unk, mask = special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's order: padding is 1
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet)
     backend.train_from_iterator(_TEXT, trainer)
-    return _wrapped(backend, special, **kwargs)
+    return _wrapped(backend, pad, unk, cls, sep, mask, **kwargs)
 
 
 def sentence_piece_tokenizer(**kwargs: Any) -> PreTrainedTokenizerBase:
@@ -119,11 +119,12 @@ def sentence_piece_tokenizer(**kwargs: Any) -> PreTrainedTokenizerBase:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="[UNK]")
     backend.train_from_iterator(_TEXT, trainer)
-    return _wrapped(backend, special, **kwargs)
+    return _wrapped(backend, *special, **kwargs)
 
 
-def _wrapped(backend: Tokenizer, special: list[str], **kwargs: Any) -> PreTrainedTokenizerBase:
-    pad, unk, cls, sep, mask = special
+def _wrapped(
+    backend: Tokenizer, pad: str, unk: str, cls: str, sep: str, mask: str, **kwargs: Any
+) -> PreTrainedTokenizerBase:
     backend.post_processor = processors.TemplateProcessing(
         single=f"{cls} $A {sep}", special_tokens=[(cls, backend.token_to_id(cls)), (sep, backend.token_to_id(sep))]
     )
@@ -182,3 +183,13 @@ def model(model_type: str = "bert", seed: int = 0, **fields: Any) -> SpertModel:
 def processor(model_type: str = "bert") -> SpertProcessor:
     """The processor for a tiny encoder."""
     return SpertProcessor(tokenizer(model_type), max_pieces=config(model_type).max_pieces)
+
+
+def choosy_model(model_type: str = "bert", seed: int = 0, **fields: Any) -> SpertModel:
+    """A random model that calls some of the spans entities and relates some of their pairs, as a trained one does."""
+    made = model(model_type, seed, **fields)
+    with torch.no_grad():
+        made.span_classifier.linear.bias[0] += 4.0
+        if made.pair_classifier is not None:
+            made.pair_classifier.linear.bias -= 1.0
+    return made

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from ..corpora import load_corpus, load_files
+from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
 from ..processing_spert import SpertProcessor
@@ -55,7 +56,8 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
     if arguments.train_on_validation:
         types = types_of(corpus)
         both = concatenate_datasets([corpus["train"], corpus.pop("validation")])
-        both.info.description = described("train and validation", types)
+        about = with_merged_entities("train and validation", merged_entities(both))
+        both.info.description = described(about, types)
         corpus["train"] = both
     return corpus
 

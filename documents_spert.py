@@ -1,0 +1,278 @@
+"""Documents: what a caller may hand in (a text, words, a record), checked and in one form.
+
+A document is a text with its words, its sentences and, where a caller gave them, its entities. Nothing here knows a
+tokenizer or a model.
+"""
+
+import bisect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .configuration_spert import WIDTH_EMBEDDING_ROWS
+from .words_spert import join_words
+
+Range = tuple[int, int]
+
+Sentences = bool | Callable[[str], Sequence[Sequence[int]]] | Sequence[Sequence[int]] | None
+"""How a text becomes sentences: `None` or `True` to find them, `False` for one sentence, a function from a text to
+half-open character ranges, or the ranges themselves.
+"""
+
+
+class GivenEntity(NamedTuple):
+    """An entity that the caller knows: a range of the document's words, and a type or none."""
+
+    start: int
+    end: int
+    type: str | None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is read as one, and gives one result.
+
+    Args:
+        text: the text; words that came split are joined by one space.
+        words: the half-open character range of each word.
+        sentences: the half-open range of words of each sentence, in order; together they are all words.
+        sentence_characters: the half-open character range of each sentence; `None` for words that came split, which
+            are one sentence.
+        given: the caller's entities, each within one sentence; `None` where entities are to be found.
+    """
+
+    text: str
+    words: list[Range]
+    sentences: list[Range]
+    sentence_characters: list[Range] | None
+    given: list[GivenEntity] | None = None
+
+    def sentence_of(self, word: int) -> int:
+        """The index of the sentence that holds a word."""
+        return bisect.bisect_right(self.sentences, word, key=lambda sentence: sentence[0]) - 1
+
+    def text_of(self, start: int, end: int) -> str:
+        """The text of a range of words."""
+        return self.text[self.words[start][0] : self.words[end - 1][1]]
+
+
+def read_document(
+    item: Any,
+    *,
+    split_words: Callable[[str], list[Range]],
+    split_sentences: Callable[[str], list[Range]],
+    sentences: Sentences = None,
+    is_split_into_words: bool | None = None,
+) -> Document:
+    """A document of what a caller handed in.
+
+    Args:
+        item: a text; words; or a record with `text` or `tokens` (words), and with `sentences` or `entities` where the
+            caller knows them. A record with `tokens` and `relations` is an annotated one of a corpus: only its words
+            are read.
+        split_words: a sentence to the character ranges of its words.
+        split_sentences: a text to the character ranges of its sentences.
+        sentences: how the text becomes sentences, where the record does not say.
+        is_split_into_words: whether the item is words. Default: a list is, a string is not.
+
+    Raises:
+        ValueError: the item has another form, or its sentences or entities do not fit it. The message does not name
+            the item, which the caller knows by its place.
+    """
+    record: Mapping[str, Any] = {}
+    if isinstance(item, Mapping):
+        record = item
+        key = next((name for name in ("tokens", "text") if record.get(name) is not None), None)
+        if key is None:
+            raise ValueError(f"expected a record with 'tokens' (words) or 'text', got the keys {sorted(record)}.")
+        item, is_split_into_words = record[key], key == "tokens"
+        if record.get("sentences") is not None:
+            sentences = record["sentences"]
+    elif is_split_into_words is None and not isinstance(item, (str, list, tuple)):
+        raise ValueError(
+            f"expected a text, a list of words or a record, got {shortened(repr(item))} ({type(item).__name__})."
+        )
+    if is_split_into_words is None:
+        is_split_into_words = not isinstance(item, str)
+    if is_split_into_words:
+        document = _document_of_words(item, sentences)
+        entities = None if record.get("relations") is not None else record.get("entities")
+    else:
+        document = _document_of_text(item, sentences, split_words, split_sentences)
+        entities = record.get("entities")
+    if entities is None:
+        return document
+    given = _given_entities(document, entities)
+    return Document(document.text, document.words, document.sentences, document.sentence_characters, given)
+
+
+def refuse_unknown_types(document: Document, entity_types: Sequence[str]) -> None:
+    """*Raises* `ValueError` where a given entity has a type that a model does not know."""
+    for index, entity in enumerate(document.given or ()):
+        if entity.type is not None and entity.type not in entity_types:
+            text = document.text_of(entity.start, entity.end)
+            raise ValueError(
+                f"entity {index} ({shortened(text)}): expected a type out of {', '.join(entity_types)}, or none, got "
+                f"{entity.type!r}."
+            )
+
+
+def shortened(text: str) -> str:
+    """A text as an error shows it: quoted, and not longer than a line takes."""
+    return repr(text) if len(text) <= 60 else repr(text[:57] + "…")
+
+
+def _document_of_words(words: Any, sentences: Sentences) -> Document:
+    is_list = isinstance(words, Sequence) and not isinstance(words, (str, bytes))
+    if not is_list or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"expected a list of words, got {shortened(repr(words))} ({type(words).__name__}).")
+    if sentences is not None:
+        raise ValueError(
+            f"expected no `sentences` beside words, which are one sentence, got {shortened(repr(sentences))}. Pass "
+            f"the sentences one by one, or a text."
+        )
+    text, ranges = join_words(words)
+    _refuse_surrogates(text)
+    return Document(text, ranges, [(0, len(ranges))], None)
+
+
+def _document_of_text(
+    text: Any,
+    sentences: Sentences,
+    split_words: Callable[[str], list[Range]],
+    split_sentences: Callable[[str], list[Range]],
+) -> Document:
+    if not isinstance(text, str):
+        raise ValueError(
+            f"expected a text, got {shortened(repr(text))} ({type(text).__name__}). For words use "
+            f"is_split_into_words=True."
+        )
+    _refuse_surrogates(text)
+    if sentences is None or sentences is True:
+        characters = split_sentences(text)
+    elif sentences is False:
+        first = len(text) - len(text.lstrip())
+        characters = [(first, len(text.rstrip()))] if text.strip() else []
+    else:
+        characters = _checked_sentences(text, sentences(text) if callable(sentences) else sentences)
+    words: list[Range] = []
+    of_sentences: list[Range] = []
+    for start, end in characters:
+        first = len(words)
+        words += [(start + word_start, start + word_end) for word_start, word_end in split_words(text[start:end])]
+        of_sentences.append((first, len(words)))
+    return Document(text, words, of_sentences, characters)
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"expected text that can be written as UTF-8, got a lone surrogate, {text[error.start]!r}, at character "
+            f"{error.start}. Decode the text's source with the encoding that it is in."
+        ) from None
+
+
+def _checked_sentences(text: str, sentences: Any) -> list[Range]:
+    if not isinstance(sentences, Sequence) or isinstance(sentences, str):
+        raise ValueError(
+            f"expected `sentences` to be True, False, a function or a list of character ranges, got "
+            f"{shortened(repr(sentences))}."
+        )
+    checked: list[Range] = []
+    for index, sentence in enumerate(sentences):
+        if not _is_range(sentence):
+            raise ValueError(f"sentence {index}: expected [start, end] in characters, got {shortened(repr(sentence))}.")
+        start, end = sentence
+        if not 0 <= start < end <= len(text):
+            raise ValueError(
+                f"sentence {index}: expected a range with start < end within the text's [0, {len(text)}), got "
+                f"[{start}, {end})."
+            )
+        if checked and start < checked[-1][1]:
+            raise ValueError(
+                f"sentence {index}: expected sentences in order that do not cross, got [{start}, {end}) after "
+                f"[{checked[-1][0]}, {checked[-1][1]})."
+            )
+        checked.append((start, end))
+    return checked
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and len(value) == 2
+        and all(isinstance(number, int) and not isinstance(number, bool) for number in value)
+    )
+
+
+def _given_entities(document: Document, entities: Any) -> list[GivenEntity]:
+    if not isinstance(entities, Sequence) or not all(isinstance(entity, Mapping) for entity in entities):
+        raise ValueError(f"expected `entities` to be a list of dictionaries, got {shortened(repr(entities))}.")
+    starts = {start: word for word, (start, _) in enumerate(document.words)}
+    ends = {end: word + 1 for word, (_, end) in enumerate(document.words)}
+    given: dict[Range, GivenEntity] = {}
+    for index, entity in enumerate(entities):
+        try:
+            if document.sentence_characters is not None and "start" in entity:
+                start, end = _words_of_characters(document, entity, starts, ends)
+            else:
+                start, end = _words_of_words(document, entity)
+            _refuse_crossing(document, start, end)
+        except ValueError as error:
+            raise ValueError(f"entity {index}{error}") from None
+        shown = shortened(document.text_of(start, end))
+        if end - start >= WIDTH_EMBEDDING_ROWS:
+            raise ValueError(
+                f"entity {index} ({shown}): expected at most {WIDTH_EMBEDDING_ROWS - 1} words, got {end - start}."
+            )
+        if (start, end) in given:
+            twice = list(given).index((start, end))
+            raise ValueError(f"entity {index} ({shown}): expected each entity once, got the words of entity {twice}.")
+        type_name = entity.get("type")
+        if type_name is not None and not isinstance(type_name, str):
+            raise ValueError(f"entity {index} ({shown}): expected a type's name, or none, got {type_name!r}.")
+        given[start, end] = GivenEntity(start, end, type_name)
+    return list(given.values())
+
+
+def _words_of_characters(
+    document: Document, entity: Mapping[str, Any], starts: dict[int, int], ends: dict[int, int]
+) -> Range:
+    start, end = _numbers(entity, "start", "end", len(document.text), "characters of the text")
+    if start not in starts or end not in ends or starts[start] >= ends[end]:
+        near = [
+            f"{document.text[first:last]!r} [{first}, {last})"
+            for first, last in document.words
+            if first < end and start < last
+        ]
+        raise ValueError(
+            f" ({shortened(document.text[start:end])}): expected a span that begins and ends with a word of a "
+            f"sentence, got [{start}, {end}), where the words are {', '.join(near[:12]) or 'none'}."
+        )
+    return starts[start], ends[end]
+
+
+def _words_of_words(document: Document, entity: Mapping[str, Any]) -> Range:
+    return _numbers(entity, "word_start", "word_end", len(document.words), "words of the sentence")
+
+
+def _numbers(entity: Mapping[str, Any], first: str, last: str, length: int, counted: str) -> Range:
+    span = (entity.get(first), entity.get(last))
+    if not _is_range(span):
+        raise ValueError(f": expected numbers '{first}' and '{last}', got {shortened(repr(dict(entity)))}.")
+    start, end = span
+    if not 0 <= start < end <= length:
+        raise ValueError(f": expected a range of the {length} {counted}, got [{start}, {end}).")
+    return start, end
+
+
+def _refuse_crossing(document: Document, start: int, end: int) -> None:
+    first, last = document.sentence_of(start), document.sentence_of(end - 1)
+    if first != last:
+        shown = [shortened(document.text_of(*document.sentences[index])) for index in (first, last)]
+        raise ValueError(
+            f" ({shortened(document.text_of(start, end))}): expected an entity within one sentence, got one that "
+            f"begins in sentence {first} ({shown[0]}) and ends in sentence {last} ({shown[1]})."
+        )

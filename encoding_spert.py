@@ -1,0 +1,189 @@
+"""Documents to rows of pieces: which windows a document is read in, and what the encoder gets of each."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from .documents_spert import Document, Range, shortened
+from .pieces_spert import SpecialPieces, TokenizedSentence, tokenize
+from .windows_spert import Window, windows_of_sentences, windows_of_words
+
+OVERFLOW_POLICIES = ("windows", "error")
+
+
+@dataclass(frozen=True)
+class EncodedSentence:
+    """What passes the encoder as one row: a sentence, or a window of a document.
+
+    Args:
+        text: the sentence or window.
+        words: the half-open character range of each word in `text`.
+        input_ids: its pieces, with the special ones.
+        word_pieces: the half-open range of pieces of each word; every word has at least one.
+        cls_piece: where the classifier piece stands.
+        given_entities: the half-open word ranges of the caller's entities; `None` where entities are to be found.
+        given_types: the type of each of them, or `None` for the likeliest.
+    """
+
+    text: str
+    words: list[Range]
+    input_ids: list[int]
+    word_pieces: list[Range]
+    cls_piece: int
+    given_entities: list[Range] | None = None
+    given_types: list[str | None] | None = None
+
+
+@dataclass(frozen=True)
+class EncodedDocument:
+    """A document, the windows that it is read in, and a row for each; there is at least one."""
+
+    document: Document
+    windows: list[Window]
+    rows: list[EncodedSentence]
+
+
+class DocumentEncoder:
+    """Chooses windows and makes their rows.
+
+    Args:
+        tokenizer: the encoder's.
+        special: the pieces that it puts around a sentence.
+        max_pieces: the longest row that the encoder takes, with the special pieces; `None` for no limit.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, max_pieces: int | None):
+        self.tokenizer = tokenizer
+        self.special = special
+        self.capacity = None if max_pieces is None else max_pieces - special.number
+
+    def encode(
+        self, documents: Sequence[Document], on_overflow: str = "windows", sentences_per_window: int = 1
+    ) -> list[EncodedDocument]:
+        """Encode documents; their sentences are tokenized together.
+
+        Args:
+            on_overflow: one of `OVERFLOW_POLICIES`.
+            sentences_per_window: the most sentences of a window.
+
+        Raises:
+            ValueError: a sentence is too long, and must not or cannot be read in windows; or an entity that was given
+                lies in no window. The message does not name the document.
+        """
+        sentences = [
+            [document.text[start:end] for start, end in document.words[first:last]]
+            for document in documents
+            for first, last in _sentences_of(document)
+        ]
+        tokenized = iter(tokenize(self.tokenizer, sentences))
+        return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
+
+    def _encoded(
+        self,
+        document: Document,
+        tokenized: Iterator[TokenizedSentence],
+        on_overflow: str,
+        sentences_per_window: int,
+    ) -> EncodedDocument:
+        sentences = _sentences_of(document)
+        pieces = list(itertools.islice(tokenized, len(sentences)))
+        sizes = [len(sentence.input_ids) - self.special.number for sentence in pieces]
+        if sentences_per_window == 1 and (self.capacity is None or max(sizes) <= self.capacity):
+            windows = [Window(start, end) for start, end in sentences]
+        else:
+            windows = []
+            for is_long, group in itertools.groupby(range(len(sizes)), key=lambda index: self._is_long(sizes[index])):
+                indices = list(group)
+                if not is_long:
+                    of_group = [sentences[index] for index in indices]
+                    of_sizes = [sizes[index] for index in indices]
+                    windows += windows_of_sentences(of_group, of_sizes, self.capacity, sentences_per_window)
+                    continue
+                for index in indices:
+                    self._refuse_overflow(document, index, pieces[index], on_overflow)
+                    words = [end - start for start, end in pieces[index].word_pieces]
+                    windows += windows_of_words(sentences[index][0], words, self.capacity)
+            pieces = self._pieces_of_windows(windows, pieces)
+        _refuse_unread_entities(document, windows)
+        rows = [self._row(document, window, row) for window, row in zip(windows, pieces)]
+        return EncodedDocument(document, windows, rows)
+
+    def _is_long(self, size: int) -> bool:
+        return self.capacity is not None and size > self.capacity
+
+    def _refuse_overflow(self, document: Document, index: int, sentence: TokenizedSentence, on_overflow: str) -> None:
+        assert self.capacity is not None
+        special = self.special.number
+        first = document.sentences[index][0]
+        if on_overflow == "error":
+            name = "the sentence" if len(document.sentences) == 1 else f"sentence {index}"
+            raise ValueError(
+                f"{name} ({shortened(document.text_of(*document.sentences[index]))}) has {len(sentence.input_ids)} "
+                f"pieces, the encoder takes at most {self.capacity + special}. Nothing is cut off: split it into "
+                f"shorter sentences."
+            )
+        for word, (start, end) in enumerate(sentence.word_pieces, start=first):
+            if self._is_long(end - start):
+                raise ValueError(
+                    f"word {word} ({shortened(document.text_of(word, word + 1))}) has {end - start} pieces by "
+                    f"itself, the encoder takes at most {self.capacity} besides {special} special ones. Split the word "
+                    f"or leave it out."
+                )
+
+    def _pieces_of_windows(
+        self, windows: Sequence[Window], tokenized: Sequence[TokenizedSentence]
+    ) -> list[TokenizedSentence]:
+        """Each window as if it had been tokenized by itself: a word's pieces do not depend on the words beside it."""
+        pieces: list[int] = []  # of all words of the document
+        ends = [0]  # of each word among them
+        for sentence in tokenized:
+            for start, end in sentence.word_pieces:
+                pieces += sentence.input_ids[start:end]
+                ends.append(len(pieces))
+        before, after = self.special.before, self.special.after
+        rows = []
+        for window in windows:
+            first, last = ends[window.start], ends[window.end]
+            borders = [end - first + len(before) for end in ends[window.start : window.end + 1]]
+            rows.append(TokenizedSentence([*before, *pieces[first:last], *after], list(itertools.pairwise(borders))))
+        return rows
+
+    def _row(self, document: Document, window: Window, pieces: TokenizedSentence) -> EncodedSentence:
+        text, words = document.text, document.words
+        if window.end - window.start < len(words):
+            words = words[window.start : window.end]
+            text = text[words[0][0] : words[-1][1]] if words else ""
+            words = [(start - words[0][0], end - words[0][0]) for start, end in words]
+        classifier = self.special.classifier_among(pieces.input_ids)
+        if document.given is None:
+            return EncodedSentence(text, words, pieces.input_ids, pieces.word_pieces, classifier)
+        given = [entity for entity in document.given if window.holds(entity.start, entity.end)]
+        return EncodedSentence(
+            text,
+            words,
+            pieces.input_ids,
+            pieces.word_pieces,
+            classifier,
+            [(entity.start - window.start, entity.end - window.start) for entity in given],
+            [entity.type for entity in given],
+        )
+
+
+def _sentences_of(document: Document) -> list[Range]:
+    """A document without sentences is read as an empty one."""
+    return document.sentences or [(0, 0)]
+
+
+def _refuse_unread_entities(document: Document, windows: Sequence[Window]) -> None:
+    if len(windows) == 1 or document.given is None:
+        return
+    for index, entity in enumerate(document.given):
+        if not any(window.holds(entity.start, entity.end) for window in windows):
+            raise ValueError(
+                f"entity {index} ({shortened(document.text_of(entity.start, entity.end))}): expected an entity that "
+                f"fits into one of the windows in which its sentence is read (the sentence is longer than the encoder "
+                f"takes), got one of {entity.end - entity.start} words that does not. Split the sentence, or shorten "
+                f"the entity."
+            )
