@@ -298,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     return HfArgumentParser(
         flags,
+        allow_abbrev=False,  # --learning_rat is misspelt, too
         description="Train a SpERT model with accelerate.",
         usage="accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]",
     )
