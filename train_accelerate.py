@@ -28,8 +28,10 @@ from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.corpora import types_of
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
+from spert.evaluation.predictions import Predictions
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
+from spert.evaluation.summary import METRICS_FROM_TEXT
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
 from spert.modeling_spert import SpertModel
@@ -114,7 +116,6 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
                 else None
             ),
         )
-    processor.learn_words(list(corpus["train"]["tokens"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -341,8 +342,8 @@ def finish(run: Run) -> None:
     accelerator.print(f"The model is in {arguments.output_dir}.")
 
     split = next((name for name in ("test", "validation") if name in run.corpus), None)
-    scores = without_overlapping = None
-    predictions: list[dict[str, Any]] = []
+    scores = without_overlapping = from_text = None
+    predictions: Sequence[dict[str, Any]] = []
     if split is not None:
         scores, predictions = score(run, model, split)
         without_overlapping = compute_scores(
@@ -351,11 +352,13 @@ def finish(run: Run) -> None:
             symmetric_relations=model.config.symmetric_relations,
             without_overlapping=True,
         )
+        from_text, _ = score(run, model, split, from_text=True)
         accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
             if split is not None and scores is not None:
                 save_scores(folder, scores, predictions, without_overlapping)
+                write_json(folder / METRICS_FROM_TEXT, from_text)
                 draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
             draw_learning_curves(folder / LEARNING_CURVES, progress.dev_scores)
             write_card(
@@ -369,16 +372,30 @@ def finish(run: Run) -> None:
                 predictions=predictions,
             )
         write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
-        if scores is not None:
+        if scores is not None and from_text is not None:
             print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
+            print(
+                f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
+                f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+            )
         else:
             print("The corpus has neither a test nor a validation split: there are no scores.")
     accelerator.wait_for_everyone()
 
 
-def score(run: Run, model: SpertModel, split: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The scores of a model on a split, and its predictions."""
-    return evaluate_model(model, run.processor, run.corpus[split], batch_size=run.arguments.per_device_eval_batch_size)
+def score(run: Run, model: SpertModel, split: str, from_text: bool = False) -> tuple[dict[str, Any], Predictions]:
+    """The scores of a model on a split, and its predictions.
+
+    Args:
+        from_text: give the model each sentence's text in place of its words.
+    """
+    return evaluate_model(
+        model,
+        run.processor,
+        run.corpus[split],
+        batch_size=run.arguments.per_device_eval_batch_size,
+        from_text=from_text,
+    )
 
 
 if __name__ == "__main__":
