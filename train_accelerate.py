@@ -25,9 +25,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.corpora import types_of, words_and_texts
+from spert.corpora import types_of
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
+from spert.evaluation.predictions import Predictions
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
@@ -114,7 +115,6 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
                 else None
             ),
         )
-    processor.learn_words(*words_and_texts(corpus["train"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -345,13 +345,13 @@ def finish(run: Run) -> None:
     predictions: Sequence[Mapping[str, Any]] = []
     if split is not None:
         scores, predictions = score(run, model, split)
-        from_text, _ = score(run, model, split, from_text=True)
         without_overlapping = compute_scores(
             run.corpus[split].to_list(),
             predictions,
             symmetric_relations=model.config.symmetric_relations,
             without_overlapping=True,
         )
+        from_text, _ = score(run, model, split, from_text=True)
         accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
@@ -371,16 +371,18 @@ def finish(run: Run) -> None:
                 predictions=predictions,
             )
         write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
-        if scores is not None:
+        if scores is not None and from_text is not None:
             print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
+            print(
+                f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
+                f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+            )
         else:
             print("The corpus has neither a test nor a validation split: there are no scores.")
     accelerator.wait_for_everyone()
 
 
-def score(
-    run: Run, model: SpertModel, split: str, *, from_text: bool = False
-) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
+def score(run: Run, model: SpertModel, split: str, from_text: bool = False) -> tuple[dict[str, Any], Predictions]:
     """The scores of a model on a split, and its predictions.
 
     Args:

@@ -56,7 +56,7 @@ def test_folds_spread_over_processes_and_go_on_where_they_stopped(
     predicted = [json.loads((folder / f"fold-{fold}" / "predictions.json").read_text()) for fold in range(3)]
     assert sum(map(len, predicted)) == 25, "every sentence of the three splits is tested once"
     summary = json.loads((folder / "summary.json").read_text())
-    assert set(summary) == {"all spans", "without overlapping"}
+    assert set(summary) == {"all spans", "without overlapping", "from text"}
     for kind, name in (("all spans", "metrics.json"), ("without overlapping", "metrics_without_overlapping.json")):
         scores = [json.loads((folder / f"fold-{fold}" / name).read_text())["ner_micro_f1"] for fold in range(3)]
         assert summary[kind]["mean"]["ner_micro_f1"] == pytest.approx(statistics.mean(scores))

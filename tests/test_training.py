@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,9 @@ class TestResult:
         assert "13 sentences, 3 entity types, 3 relation types" in done.stdout
         assert "1 process(es)" in done.stdout
         assert f"The model is in {folder}." in done.stdout
-        assert "Relations, strict" in done.stdout
+        assert "Relations, strict" in " ".join(done.stdout.split())
+        metrics = json.loads((folder / "metrics_from_text.json").read_text())
+        assert f"text alone, micro F1: entities {100 * metrics['ner_micro_f1']:.2f}" in done.stdout
         assert re.search(r"epoch 1: loss \d\.\d+ \+ \d\.\d+, validation: entities \d\.\d+, relations \d", done.stderr)
 
     def test_the_saved_model_predicts_what_was_scored(self, finished_run, easy_corpus):
@@ -161,19 +164,41 @@ class TestInputs:
         assert json.loads((tmp_path / "out" / "run.json").read_text())["finished"]
         assert not (tmp_path / "out" / "metrics.json").exists()
 
-    @pytest.mark.parametrize("split", ["train", "validation", "test"])
-    def test_a_sentence_that_is_too_long_is_refused_before_the_first_step(
-        self, split, easy_corpus, tiny_bert_folder, tmp_path
+    @pytest.fixture
+    def corpus_with(self, easy_corpus, tmp_path):
+        """Makes a corpus whose third record of a split has other words."""
+
+        def with_words(split, words):
+            folder = tmp_path / "corpus"
+            shutil.copytree(easy_corpus, folder)
+            records = json.loads((folder / f"{split}.json").read_text())
+            records[2] |= {"tokens": words, "entities": [], "relations": []}
+            (folder / f"{split}.json").write_text(json.dumps(records))
+            return folder
+
+        return with_words
+
+    def test_a_training_sentence_that_is_too_long_is_refused(self, corpus_with, tiny_bert_folder, tmp_path):
+        corpus = corpus_with("train", ["Oslo"] * 600)
+        with pytest.raises(ValueError, match=r"Split train, record 2 \(id 'train-2'\): .*602 pieces.*at most 512"):
+            train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder))
+        assert not (tmp_path / "out" / "config.json").exists()
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_a_word_that_no_window_holds_is_refused_before_the_first_step(
+        self, split, corpus_with, tiny_bert_folder, tmp_path
     ):
-        for file in easy_corpus.iterdir():
-            (tmp_path / file.name).write_text(file.read_text())
-        records = json.loads((tmp_path / f"{split}.json").read_text())
-        records[2] |= {"tokens": ["Oslo"] * 600, "entities": [], "relations": []}
-        (tmp_path / f"{split}.json").write_text(json.dumps(records))
-        message = rf"Split {split}, record 2 \(id '{split}-2'\): .*602 pieces.*at most 512"
-        with pytest.raises(ValueError, match=message):
-            train_here(tmp_path / "out", *settings(tmp_path, tiny_bert_folder))
+        corpus = corpus_with(split, ["!" * 600, "Oslo"])
+        with pytest.raises(ValueError, match=rf"Split {split}, record 2 \(id '{split}-2'\): "):
+            train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder))
         assert not (tmp_path / "out" / "dev_scores.json").exists()
+
+    def test_a_long_sentence_is_scored_in_windows_and_counted(self, corpus_with, tiny_bert_folder, tmp_path, caplog):
+        corpus = corpus_with("test", ["Oslo"] * 600)
+        train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder, max_train_steps=1))
+        assert "test: 1 sentences are longer than the encoder takes, and are scored in windows" in caplog.text
+        predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+        assert len(predictions[2]["tokens"]) == 600
 
     def test_a_run_starts_from_a_trained_model(self, finished_run, easy_corpus, tmp_path):
         folder, _ = finished_run
@@ -202,10 +227,10 @@ class TestFailures:
         flags = settings(easy_corpus, small_encoder, num_train_epochs=1, checkpointing_steps="epoch")
         score = train_accelerate.score
 
-        def fail_on_test(run, model, split):
+        def fail_on_test(run, model, split, **kwargs):
             if split == "test":
                 raise RuntimeError("the disk is on fire")
-            return score(run, model, split)
+            return score(run, model, split, **kwargs)
 
         monkeypatch.setattr(train_accelerate, "score", fail_on_test)
         with pytest.raises(RuntimeError, match="on fire"):
