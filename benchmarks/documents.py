@@ -1,4 +1,4 @@
-"""What documents cost: one text against its sentences, several sentences a window, and long sentences in windows.
+"""What documents cost: one text against its sentences, two sentences a window, and a long sentence in windows.
 
 python -m benchmarks.documents --model outputs/conll04-42 --data_dir data/conll04
 """
