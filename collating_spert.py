@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
+from transformers.utils import logging
 
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
 from .sampling_spert import negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
@@ -21,26 +22,36 @@ if TYPE_CHECKING:
     from .configuration_spert import SpertConfig
     from .processing_spert import SpertProcessor
 
+logger = logging.get_logger(__name__)
+
 
 class SpertTrainingDataset(Dataset):
     """Sentences with their gold spans and pairs, and negatives that are drawn anew in every epoch.
 
-    An item is a dictionary of `input_ids` and `word_pieces` (lists), `cls_piece`, and the tensors `spans`
-    `(spans, 2)` (word ranges, gold ones first), `span_labels` `(spans,)`, `pairs` `(pairs, 2)` (indices into `spans`,
-    gold ones first) and `pair_labels` `(pairs, relation types)`.
+    An item is a dictionary of two lists, `input_ids` and `word_pieces`, the number `cls_piece`, and tensors.
+
+    Shapes:
+        `spans`: `(spans, 2)`, word ranges, gold ones first.
+        `span_labels`: `(spans,)`, 0 for "no entity" or 1 + the index of the type.
+        `pairs`: `(pairs, 2)`, head and tail as indices into `spans`, gold ones first.
+        `pair_labels`: `(pairs, relation types)`, 1.0 for each type that holds.
+
+    Entities of the same span and type are one entity, and the relations of all of them are its relations.
+    `num_merged_entities` counts them, and a warning says how many there are.
 
     Args:
-        records: `{"tokens", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`, spans
-            count words; an `id` is named in errors.
+        records: `{"tokens", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`. Spans
+            count words. An `id` is named in errors.
         processor: encodes the words.
-        config: types, symmetric relations and `max_span_width`, the widest span that is drawn; gold spans may be wider.
-        num_negative_spans: random spans drawn a sentence (paper, section 4.1: 100).
-        num_negative_relations: random pairs drawn a sentence (paper, section 4.1: 100).
-        weak_negative_relations: draw pairs of random spans in place of unrelated gold entities (the paper's ablation).
-        seed: with the epoch and the record's position it decides every draw, and nothing else does.
+        config: types, symmetric relations and `max_span_width`, the widest span that is drawn. Gold spans may be wider.
+        num_negative_spans: random spans drawn for each sentence (paper, section 4.1: 100).
+        num_negative_relations: random pairs drawn for each sentence (paper, section 4.1: 100).
+        weak_negative_relations: draw pairs of random spans instead of unrelated gold entities (the paper's ablation).
+        seed: decides every draw, together with the epoch and the record's position.
 
     Raises:
-        ValueError: a record names an unknown type, or an entity is wider than the width table; the message names both.
+        ValueError: a record names an unknown type, an entity is wider than the width table, or a relation does not join
+            two different entities. The message names record and entity or relation.
     """
 
     def __init__(
@@ -69,10 +80,16 @@ class SpertTrainingDataset(Dataset):
         # Shared memory: a loader worker that lives through many epochs sees the change, too.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
         self._gold = [_Gold(record, index, config) for index, record in enumerate(records)]
+        self.num_merged_entities = sum(gold.num_merged for gold in self._gold)
+        if self.num_merged_entities:
+            logger.warning(
+                f"SpertTrainingDataset: {self.num_merged_entities} entities have the span and type of another entity "
+                f"of their record and were merged into it."
+            )
         self._encoded = processor.encode([list(record["tokens"]) for record in records])
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other negatives from now on. Trainer and accelerate call this at the start of each epoch."""
+        """Set the epoch to draw negatives for. Trainer and accelerate call this at the start of each epoch."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -93,7 +110,7 @@ class SpertTrainingDataset(Dataset):
         elif self.weak_negative_relations:
             unrelated = weak_negative_pairs(len(spans), num_gold, self.num_negative_relations, generator)
         else:
-            unrelated = strong_negative_pairs(num_gold, list(gold.pairs), self.num_negative_relations, generator)
+            unrelated = strong_negative_pairs(num_gold, gold.not_negative, self.num_negative_relations, generator)
         pair_labels = torch.zeros((len(pairs) + len(unrelated), self.num_relation_types))
         for row, relations in enumerate(gold.pairs.values()):
             pair_labels[row, relations] = 1.0
@@ -111,9 +128,13 @@ class SpertTrainingDataset(Dataset):
 class SpertDataCollator:
     """Pads items of a [`SpertTrainingDataset`] into a batch for `SpertModel.forward`.
 
-    Keys: those of `SpertBatch`, and `spans` `(batch, spans, 2)` padded with `[0, 0)`, `span_labels` `(batch, spans)`
-    padded with -100, `pairs` `(batch, pairs, 2)` padded with 0, `pair_labels` `(batch, pairs, relation types)` padded
-    with -100.
+    A batch holds the keys of `SpertBatch` and these tensors.
+
+    Shapes:
+        `spans`: `(batch, spans, 2)`, padded with `[0, 0)`.
+        `span_labels`: `(batch, spans)`, padded with -100.
+        `pairs`: `(batch, pairs, 2)`, padded with 0.
+        `pair_labels`: `(batch, pairs, relation types)`, padded with -100.
     """
 
     def __init__(self, processor: "SpertProcessor", pad_to_multiple_of: int | None = None):
@@ -133,14 +154,38 @@ class SpertDataCollator:
         return batch
 
 
-class _Gold:
-    """What is true of one record, in the numbers of the classifiers.
+def distinct_entities(entities: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+    """Find the entities of a record that are one entity because they have the same span and type.
 
-    Args:
-        spans: word ranges of the entities, in the record's order.
+    Returns:
+        For each entity its index among the distinct ones; and for each distinct one the index where it first stands.
+
+    >>> ada, oslo = {"type": "Person", "start": 0, "end": 2}, {"type": "Place", "start": 4, "end": 5}
+    >>> distinct_entities([ada, ada, oslo])
+    ([0, 0, 1], [0, 2])
+    """
+    found: dict[tuple[int, int, str], int] = {}
+    indices, kept = [], []
+    for position, entity in enumerate(entities):
+        key = (entity["start"], entity["end"], entity["type"])
+        if key not in found:
+            found[key] = len(kept)
+            kept.append(position)
+        indices.append(found[key])
+    return indices, kept
+
+
+class _Gold:
+    """The annotation of one record, in the numbers of the classifiers.
+
+    Attributes:
+        spans: word ranges of the distinct entities, in the record's order.
         labels: `1 + index` of each entity's type.
-        pairs: for each related pair of entities (head, tail) the indices of its relation types; a symmetric relation
-            runs from the entity that starts first.
+        pairs: the indices of the relation types of each related pair (head, tail). The head of a symmetric relation is
+            the entity that starts first. Where entities of different types share a span, pairs name the first of them.
+        not_negative: the pairs that are not drawn as negatives: the related ones, and those with an entity that shares
+            its span with an earlier one.
+        num_merged: the number of entities that were merged into another of the same span and type.
     """
 
     def __init__(self, record: Mapping[str, Any], index: int, config: "SpertConfig"):
@@ -148,6 +193,8 @@ class _Gold:
         self.spans: list[tuple[int, int]] = []
         self.labels: list[int] = []
         self.pairs: dict[tuple[int, int], list[int]] = {}
+        indices, kept = distinct_entities(record["entities"])
+        self.num_merged = len(indices) - len(kept)
         for number, entity in enumerate(record["entities"]):
             start, end = entity["start"], entity["end"]
             if not 0 <= start < end <= len(record["tokens"]):
@@ -161,24 +208,38 @@ class _Gold:
                     f"words, got the {end - start} words [{start}, {end}). The width table has "
                     f"{WIDTH_EMBEDDING_ROWS} rows; take the entity out or mark a part of it."
                 )
-            self.spans.append((start, end))
-            self.labels.append(1 + _index(config.entity_types, entity["type"], f"{name}, entity {number}"))
+            label = 1 + _index(config.entity_types, entity["type"], f"{name}, entity {number}")
+            if number == kept[indices[number]]:
+                self.spans.append((start, end))
+                self.labels.append(label)
+        first = [self.spans.index(span) for span in self.spans]
         for number, relation in enumerate(record["relations"]):
             head, tail = relation["head"], relation["tail"]
             for role, entity in (("head", head), ("tail", tail)):
-                if not 0 <= entity < len(self.spans):
+                if not 0 <= entity < len(indices):
                     raise ValueError(
                         f"SpertTrainingDataset: {name}, relation {number}: expected a {role} among the record's "
-                        f"{len(self.spans)} entities, got {entity}."
+                        f"{len(indices)} entities, got {entity}."
                     )
             if head == tail:
                 raise ValueError(
                     f"SpertTrainingDataset: {name}, relation {number}: expected two entities, got {head} twice."
                 )
+            head_span, tail_span = first[indices[head]], first[indices[tail]]
+            if head_span == tail_span:
+                start, end = self.spans[head_span]
+                raise ValueError(
+                    f"SpertTrainingDataset: {name}, relation {number}: expected two entities of different words, got "
+                    f"{head} and {tail}, which both have the words [{start}, {end})."
+                )
             relation_type = _index(config.relation_types, relation["type"], f"{name}, relation {number}")
-            if relation["type"] in config.symmetric_relations and self.spans[tail][0] < self.spans[head][0]:
-                head, tail = tail, head
-            self.pairs.setdefault((head, tail), []).append(relation_type)
+            if relation["type"] in config.symmetric_relations and self.spans[tail_span][0] < self.spans[head_span][0]:
+                head_span, tail_span = tail_span, head_span
+            self.pairs.setdefault((head_span, tail_span), []).append(relation_type)
+        self.not_negative = list(self.pairs)
+        for entity in (index for index, earlier in enumerate(first) if index != earlier):
+            for other in range(len(first)):
+                self.not_negative += [(entity, other), (other, entity)]
 
 
 def _index(types: Sequence[str], name: str, where: str) -> int:

@@ -355,7 +355,11 @@ def _cross(first: list[int], second: list[int]) -> bool:
 
 
 def _argument_table(options: DecodingOptions) -> Tensor:
-    """Whether a relation may join two types. *Shape:* `(relation types, entity types, entity types)`."""
+    """Whether a relation may join two types.
+
+    Shapes:
+        result: `(relation types, entity types, entity types)`, of head and tail
+    """
     number = {name: index for index, name in enumerate(options.entity_types)}
     table = torch.ones((len(options.relation_types), len(number), len(number)), dtype=torch.bool)
     for relation, pairs in (options.relation_arguments or {}).items():

@@ -4,14 +4,18 @@
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    from .modeling_spert import SpertModel
+
 JOINED_WIDTHS_ELEMENTS = {"cpu": 2**18, "cuda": 2**28}
 """Spans of several widths are scored by one product while their vectors hold at most this many numbers: on a CPU, what
-stays in its cache; on a GPU, where launching costs more than copying, nearly always all of them.
+stays in its cache; on a GPU, where launching a kernel costs more than copying, nearly all batches fit.
 """
 
 
@@ -27,8 +31,11 @@ class SpanClassifier(nn.Module):
     def forward(self, sentence: Tensor, pooled: Tensor, width_embedding: Tensor) -> Tensor:
         """Score any spans.
 
-        *Shape:* `sentence` `(batch, hidden)`; `pooled` `(batch, spans, hidden)`; `width_embedding`
-        `(batch, spans, width embedding)`; result `(batch, spans, 1 + entity types)`, float32.
+        Shapes:
+            sentence: `(batch, hidden)`, states of the classifier pieces
+            pooled: `(batch, spans, hidden)`
+            width_embedding: `(batch, spans, width embedding)`
+            result: `(batch, spans, 1 + entity types)`, float32
         """
         if _drops(self.dropout):
             shared = sentence.unsqueeze(1).expand_as(pooled)
@@ -43,9 +50,11 @@ class SpanClassifier(nn.Module):
     def by_width(self, sentence: Tensor, pooled_by_width: Iterable[Tensor], width_embeddings: Tensor) -> Tensor:
         """Score all candidate spans, one width at a time.
 
-        *Shape:* `sentence` `(batch, hidden)`; `pooled_by_width` yields `(batch, words - width + 1, hidden)` for width
-        1, 2, …; `width_embeddings` `(max width, width embedding)`; result `(batch, spans, 1 + entity types)`, float32,
-        in the order of `candidate_spans`.
+        Shapes:
+            sentence: `(batch, hidden)`
+            pooled_by_width: yields `(batch, words - width + 1, hidden)` for width 1, 2, …
+            width_embeddings: `(max width, width embedding)`
+            result: `(batch, spans, 1 + entity types)`, float32, in the order of `candidate_spans`
         """
         of_sentence, of_span, of_width = self._weights()
         shared = functional.linear(sentence, of_sentence, self.linear.bias).float().unsqueeze(1)
@@ -93,16 +102,20 @@ class PairClassifier(nn.Module):
     def forward(self, context: Tensor, head: Tensor, tail: Tensor, head_width: Tensor, tail_width: Tensor) -> Tensor:
         """Score pairs with their vectors joined.
 
-        *Shape:* `context`, `head`, `tail` `(batch, pairs, hidden)`; the widths' embeddings
-        `(batch, pairs, width embedding)`; result `(batch, pairs, relation types)`, float32.
+        Shapes:
+            context, head, tail: `(batch, pairs, hidden)`
+            head_width, tail_width: `(batch, pairs, width embedding)`
+            result: `(batch, pairs, relation types)`, float32
         """
         return self.linear(self.dropout(torch.cat((context, head, tail, head_width, tail_width), dim=-1))).float()
 
     def of_entities(self, pooled: Tensor, width_embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """What an entity adds to the logits of every pair that it heads, and of every pair that it ends.
+        """What an entity adds to the logits of the pairs whose head it is, and of those whose tail it is.
 
-        *Shape:* `pooled` `(entities, hidden)`, `width_embedding` `(entities, width embedding)`; result twice
-        `(entities, relation types)`, float32; the bias is in the first.
+        Shapes:
+            pooled: `(entities, hidden)`
+            width_embedding: `(entities, width embedding)`
+            result: `(entities, relation types)` twice, float32; the bias is in the first
         """
         _, head, tail, head_width, tail_width = self._weights()
         as_head = (
@@ -113,7 +126,12 @@ class PairClassifier(nn.Module):
         return as_head, as_tail
 
     def of_context(self, context: Tensor) -> Tensor:
-        """What a context adds. *Shape:* `(contexts, hidden)` to `(contexts, relation types)`, float32."""
+        """What a context adds to the logits of its pair.
+
+        Shapes:
+            context: `(contexts, hidden)`
+            result: `(contexts, relation types)`, float32
+        """
         return functional.linear(context, self._weights()[0]).float()
 
     def _weights(self) -> tuple[Tensor, ...]:
@@ -129,3 +147,52 @@ def limit_of(limits: dict[str, int], device: torch.device) -> int:
 def _drops(dropout: nn.Dropout) -> bool:
     """Whether this dropout changes anything: then each joined vector needs a mask of its own."""
     return dropout.training and dropout.p > 0
+
+
+class HeadTransfer(NamedTuple):
+    """What `SpertModel.from_encoder` took over from the heads of a SpERT model.
+
+    Args:
+        entity_types: the types whose rows of the span classifier were copied.
+        relation_types: the types whose rows of the pair classifier were copied.
+        width_embeddings: whether the width embeddings were copied.
+    """
+
+    entity_types: tuple[str, ...]
+    relation_types: tuple[str, ...]
+    width_embeddings: bool
+
+
+@torch.no_grad()
+def transfer_heads(source: "SpertModel", target: "SpertModel") -> HeadTransfer:
+    """Copy width embeddings, and the rows of the heads for "no entity" and for the types that both models have.
+
+    Nothing is copied where the vectors of the two models differ in size or meaning.
+    """
+    ours, theirs = target.config, source.config
+    widths_agree = ours.width_embedding_size == theirs.width_embedding_size
+    alike = (
+        widths_agree
+        and ours.encoder_config.hidden_size == theirs.encoder_config.hidden_size
+        and ours.span_pooling == theirs.span_pooling
+    )
+    if widths_agree:
+        target.width_embeddings.weight.copy_(source.width_embeddings.weight)
+    entity_types = [name for name in ours.entity_types if name in theirs.entity_types] if alike else []
+    if alike:
+        rows = [(0, 0)]
+        rows += [(1 + ours.entity_types.index(name), 1 + theirs.entity_types.index(name)) for name in entity_types]
+        _copy_rows(source.span_classifier.linear, target.span_classifier.linear, rows)
+    relation_types: list[str] = []
+    if alike and ours.relation_context == theirs.relation_context and target.pair_classifier and source.pair_classifier:
+        relation_types = [name for name in ours.relation_types if name in theirs.relation_types]
+        rows = [(ours.relation_types.index(name), theirs.relation_types.index(name)) for name in relation_types]
+        _copy_rows(source.pair_classifier.linear, target.pair_classifier.linear, rows)
+    return HeadTransfer(tuple(entity_types), tuple(relation_types), widths_agree)
+
+
+def _copy_rows(source: nn.Linear, target: nn.Linear, rows: list[tuple[int, int]]) -> None:
+    """Copy weights and biases of (target row, source row) pairs."""
+    for to, of in rows:
+        target.weight[to] = source.weight[of]
+        target.bias[to] = source.bias[of]

@@ -12,6 +12,7 @@ Axes: `batch` sentences, `pieces` of the encoder's input, `words`, `spans`, `pai
 """
 
 import inspect
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,12 +22,12 @@ from torch.nn import functional
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS, SpertConfig
-from .heads_spert import PairClassifier, SpanClassifier, limit_of
+from .heads_spert import HeadTransfer, PairClassifier, SpanClassifier, limit_of, transfer_heads
 from .options_spert import DecodingOptions
 from .spans_spert import (
     RangePooler,
-    candidate_spans,
     count_words,
     ordered_pairs,
     piece_ranges,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     # Never run: it makes `save_pretrained` of a model carry what AutoProcessor, the pipeline and training need.
     from .collating_spert import SpertDataCollator  # noqa: F401
     from .pipeline_spert import SpertPipeline  # noqa: F401
+
+logger = logging.getLogger(__name__)
 
 CANDIDATE_CHUNK_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
 """Candidate pairs are scored in chunks of about this many context numbers (`candidates × hidden`): 4 MB in float32 on a
@@ -98,29 +101,6 @@ class SentenceStates(NamedTuple):
     word_pieces: Tensor
 
 
-class FoundEntities(NamedTuple):
-    """The result of `SpertModel.find_entities`.
-
-    Shapes:
-        spans: `(batch, spans, 2)`, the word ranges that were scored, `[0, 0)` for padding
-        entity_logits: `(batch, spans, 1 + entity types)`, float32
-        candidate_entities: `(entities, 2)`, sentence and index into `spans`
-        candidate_counts: `(batch,)`, entities of each sentence
-        num_pairs: not a tensor: how many ordered pairs of entities there are in all
-    """
-
-    spans: Tensor
-    entity_logits: Tensor
-    candidate_entities: Tensor
-    candidate_counts: Tensor
-    num_pairs: int
-
-    def entity_spans(self) -> tuple[Tensor, Tensor]:
-        """Sentence `(entities,)` and word range `(entities, 2)` of each entity."""
-        sentence, span = self.candidate_entities.unbind(-1)
-        return sentence, self.spans[sentence, span]
-
-
 class EntityParts(NamedTuple):
     """What entities add to the logits of the pairs that they are in.
 
@@ -134,20 +114,6 @@ class EntityParts(NamedTuple):
     pieces: Tensor
     as_head: Tensor
     as_tail: Tensor
-
-
-class HeadTransfer(NamedTuple):
-    """What `SpertModel.from_encoder` took over from the heads of a SpERT model.
-
-    Args:
-        entity_types: the types whose rows of the span classifier were copied.
-        relation_types: the types whose rows of the pair classifier were copied.
-        width_embeddings: whether the width embeddings were copied.
-    """
-
-    entity_types: tuple[str, ...]
-    relation_types: tuple[str, ...]
-    width_embeddings: bool
 
 
 class SpertPreTrainedModel(PreTrainedModel):
@@ -176,6 +142,7 @@ class SpertModel(SpertPreTrainedModel):
 
     def __init__(self, config: SpertConfig, encoder: PreTrainedModel | None = None):
         super().__init__(config)
+        self.transferred: HeadTransfer | None = None
         if encoder is None:
             encoder = AutoModel.from_config(
                 config.encoder_config, trust_remote_code=False, **_without_pooler(config.encoder_config)
@@ -202,28 +169,46 @@ class SpertModel(SpertPreTrainedModel):
     ) -> "SpertModel":
         """A model to be trained: a pre-trained encoder, and heads with random weights.
 
+        The encoder of a SpERT model serves, too: its heads' rows of the types that both models have, and its width
+        embeddings, then take the place of random weights. `model.transferred` and the log say which; rows are taken
+        over only where the two models' vectors mean the same (`width_embedding_size`, `span_pooling` and, for
+        relations, `relation_context` agree).
+
         Args:
-            pretrained_model_name_or_path: the encoder, on the Hub or in a folder. Its code must be transformers' own.
+            pretrained_model_name_or_path: the encoder or the SpERT model, on the Hub or in a folder. The encoder's code
+                must be transformers' own.
             encoder_kwargs: what its download and loading take (`revision`, `token`, `cache_dir`, `dtype`,
                 `attn_implementation`, …). Without `dtype` it is float32, whatever the checkpoint's own.
             config_kwargs: the fields of [`SpertConfig`] but `encoder_config`: `entity_types`, `relation_types`, …
+                Those of a SpERT model are not taken over.
 
         Returns:
             The model in training mode.
         """
         encoder_kwargs = {"dtype": torch.float32, **(encoder_kwargs or {}), "trust_remote_code": False}
         loading = {name: value for name, value in encoder_kwargs.items() if name != "dtype"}
-        encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **loading)
-        SpertConfig(encoder_config=_as_dictionary(encoder_config), **config_kwargs)  # refuse before the weights load
-        encoder = AutoModel.from_pretrained(
-            pretrained_model_name_or_path,
-            **encoder_kwargs,
-            **_without_pooler(encoder_config),
-        )
+        values, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **loading)
+        source: SpertModel | None = None
+        if values.get("model_type") == SpertConfig.model_type:
+            # Refuse before the weights are read.
+            SpertConfig(encoder_config=SpertConfig.from_dict(values).encoder_config.to_dict(), **config_kwargs)
+            source = cls.from_pretrained(pretrained_model_name_or_path, **encoder_kwargs)
+            encoder = source.encoder
+        else:
+            encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **loading)
+            SpertConfig(encoder_config=_as_dictionary(encoder_config), **config_kwargs)
+            encoder = AutoModel.from_pretrained(
+                pretrained_model_name_or_path, **encoder_kwargs, **_without_pooler(encoder_config)
+            )
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
-        model = cls(config, encoder=encoder)
-        return model.to(encoder.dtype).train()
+        model = cls(config, encoder=encoder).to(encoder.dtype)
+        if source is not None:
+            model.transferred = transfer_heads(source, model)
+            logger.info(
+                "SpertModel.from_encoder: taken over from %s: %s", pretrained_model_name_or_path, model.transferred
+            )
+        return model.train()
 
     def get_input_embeddings(self) -> nn.Module:
         """The encoder's piece embeddings."""
@@ -479,48 +464,13 @@ class SpertModel(SpertPreTrainedModel):
         return DecodingOptions.of(self.config)
 
 
-def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
-    """The candidate spans of every sentence, `[0, 0)` where one reaches into the sentence's padding.
-
-    Shapes:
-        word_pieces: `(batch, words, 2)`
-        result: `(batch, spans, 2)`, word ranges
-    """
-    spans = candidate_spans(word_pieces.shape[1], max_width, word_pieces.device)
-    inside = spans[:, 1] <= count_words(word_pieces).unsqueeze(1)
-    return spans.unsqueeze(0) * inside.unsqueeze(-1)
-
-
-@torch.compiler.disable
-def select_entities(spans: Tensor, entity_logits: Tensor, are_given: bool = False) -> FoundEntities:
-    """Take the spans whose likeliest class is a type; one synchronisation with the host.
-
-    Never compiled: the shape of the result depends on the data.
-
-    Args:
-        are_given: take every span that is not padding, whatever its scores.
-
-    Shapes:
-        spans: `(batch, spans, 2)`, `[0, 0)` for padding
-        entity_logits: `(batch, spans, 1 + entity types)`
-    """
-    is_entity = span_widths(spans) > 0
-    if not are_given:
-        is_entity &= entity_logits.argmax(dim=-1) > 0
-    counts = is_entity.sum(dim=1)
-    num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()
-    # The k-th entity stands where the running count reaches k: nothing is sorted, and nobody waits.
-    running = is_entity.flatten().cumsum(0)
-    index = torch.searchsorted(running, torch.arange(1, num_entities + 1, device=running.device))
-    num_spans = max(spans.shape[1], 1)
-    entities = torch.stack((index.div(num_spans, rounding_mode="floor"), index % num_spans), dim=-1)
-    return FoundEntities(spans, entity_logits, entities, counts, num_pairs)
-
-
 def entity_loss(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
     """Mean cross-entropy over the spans that are not padding; 0 where there are none.
 
-    *Shape:* `(batch, spans, 1 + entity types)` and `(batch, spans)` to a scalar.
+    Shapes:
+        entity_logits: `(batch, spans, 1 + entity types)`
+        span_labels: `(batch, spans)`
+        result: scalar
     """
     total = functional.cross_entropy(
         entity_logits.flatten(0, 1), span_labels.flatten(), ignore_index=LABEL_PADDING, reduction="sum"
@@ -531,7 +481,9 @@ def entity_loss(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
 def relation_loss(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
     """Mean over the pairs that are not padding of the mean binary cross-entropy over relation types; 0 without pairs.
 
-    *Shape:* twice `(batch, pairs, relation types)` to a scalar.
+    Shapes:
+        relation_logits, pair_labels: `(batch, pairs, relation types)`
+        result: scalar
     """
     counted = pair_labels != LABEL_PADDING
     targets = pair_labels.to(relation_logits.dtype) * counted

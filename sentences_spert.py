@@ -80,25 +80,21 @@ def _paragraphs(text: str) -> Iterator[list[tuple[int, int]]]:
 
 def _is_deliberate(text: str, line: tuple[int, int], following: tuple[int, int], width: int) -> bool:
     """Whether a line break was made by the writer rather than by wrapping the text at `width` columns."""
-    quoted, quoted_next = (_match(r"(?:>\s?)*+", text, *each) for each in (line, following))
-    if quoted[0].count(">") != quoted_next[0].count(">"):
+    (start, end), (next_start, next_end) = line, following
+    quoted, quoted_next = (_match(r"(?:>\s?)++", text, *each) for each in (line, following))
+    if (quoted[0].count(">") if quoted else 0) != (quoted_next[0].count(">") if quoted_next else 0):
         return True
-    start, next_start = quoted.end(), quoted_next.end()
-    if _match(_LIST_ITEM, text, next_start, following[1]):
+    if quoted and quoted_next:
+        start, next_start = quoted.end(), quoted_next.end()
+    if _match(_LIST_ITEM, text, next_start, next_end):
         return True
-    if any(_match(_RULE_OR_HEADING, text, *each) for each in ((start, line[1]), (next_start, following[1]))):
+    if _match(_RULE_OR_HEADING, text, start, end) or _match(_RULE_OR_HEADING, text, next_start, next_end):
         return True
-    first_word = _match(r"[^\s\p{Han}\p{Hiragana}\p{Katakana}]*+", text, next_start, following[1])
-    fits = _width(text, *line) + 1 + max(len(first_word[0]), 1) <= width
-    if not fits:
+    first_word = _match(r"[^\s\p{Han}\p{Hiragana}\p{Katakana}]++", text, next_start, next_end)
+    if _width(text, *line) + 1 + (len(first_word[0]) if first_word else 1) > width:
         return False
-    continues = _match(r"\W{0,3}+\p{Ll}", text, next_start, following[1]) or _search(
-        r"[,\-‐‑–—]$", text, start, line[1]
-    )
-    return (
-        not continues
-        or _search(r"[:\p{STerm}…][\p{Pe}\p{Pf}\"']*+$", text, max(start, line[1] - 8), line[1]) is not None
-    )
+    is_continued = _match(r"\W{0,3}+[\p{Ll}--\p{Georgian}]", text, next_start, next_end) or text[end - 1] in "-‐‑–—"
+    return not is_continued or _search(r"[:\p{STerm}…][\p{Pe}\p{Pf}\"']*+$", text, max(start, end - 8), end) is not None
 
 
 _LIST_ITEM = (
@@ -119,8 +115,9 @@ def _width(text: str, start: int, end: int) -> int:
 # Signs that end sentences
 
 _FULL_STOPS = ".․﹒．"
+_ADDRESS = r"(?:https?://|ftp://|\bwww\.(?=\w))[^\s<>\"。！？；，、“”「」『』（）]*(?<=[\w/])"
 _CANDIDATE = (
-    r"(?P<address>(?:https?://|ftp://|\bwww\.(?=\w))[^\s<>\"。！？；，、“”「」『』（）]*(?<=[\w/]))"
+    rf"(?P<address>{_ADDRESS})"
     r"|(?P<ellipsis>\.(?:[ \u00a0]\.){2,}+|\.{2,}+|[…‥⋯]++)"
     # Unicode counts the Burmese comma (U+104A) among the signs that end sentences; a Tibetan one has the shad twice.
     r"|(?P<sign>(?:[\p{STerm}--[\u104a]]|[｡\u037e༎]|།\s?།|፡፡)++[\p{STerm}…]*+)"
@@ -175,15 +172,16 @@ def _end_of_closing_signs(text: str, position: int, end: int, in_quotes: bool) -
     return match.end() if match and (in_quotes or not match["straight"]) else position
 
 
+_EMOJI = r"[[\p{Extended_Pictographic}\ufe0f\u200d\U0001f3fb-\U0001f3ff]--[©®™]]"
 _CLOSING = (
     r"[\p{Pe}\p{Pf}\p{STerm}…]"
     r"|\[\d{1,3}(?:[,–-]\s?\d{1,3})*+\](?!\w)"
     r"|(?P<straight>\"|''|'(?!\w))"
     r"|\p{Pi}(?=\s|$|[\p{Pe}\p{Pf}\p{Pi}])"
-    r"|[\p{Extended_Pictographic}\ufe0f\u200d\U0001f3fb-\U0001f3ff]"
+    rf"|{_EMOJI}"
 )
 _CLOSING_APART = (  # as in texts whose words were joined with spaces
-    r"\s{1,2}(?:(?P<straight>\")|[\p{Pe}\p{Pf}]|'\s?'|[\p{Extended_Pictographic}--\d]\ufe0f?)++(?=\s|$)"
+    rf"\s{{1,2}}(?:(?P<straight>\")|[\p{{Pe}}\p{{Pf}}]|'\s?'|{_EMOJI})++(?=\s|$)"
 )
 
 
@@ -201,7 +199,7 @@ def _asides(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-_BRACKETS = dict(("()", "[]", "{}", "（）", "［］", "｛｝", "「」", "『』", "【】", "〈〉", "《》", "〔〕"))
+_BRACKETS = dict(zip("([{（［｛「『【〈《〔", ")]}）］｝」』】〉》〕"))
 _BRACKET = f"[{regex.escape(''.join(_BRACKETS) + ''.join(_BRACKETS.values()))}]"
 
 
@@ -219,7 +217,8 @@ def _is_end(text: str, start: int, candidate: regex.Match[str], closed: int, end
         return False
     if _match(r"។\s?ល\s?។", text, candidate.start(), end):
         return False  # the Khmer "and so on" holds the sign twice
-    is_lower = is_cased and word is not None and word[0].islower()
+    is_lower = is_cased and word is not None and word[0] != word[0].title()  # Georgian has no title case
+    is_lower = is_lower and not _match(_ADDRESS, text, following.start("word"), end)
     if candidate.lastgroup == "ellipsis":
         is_left_out = candidate.start() > start and text[candidate.start() - 1].isspace()  # they ... went
         return not is_lower and word is not None and (not is_left_out or _starts_sentence(following))
@@ -227,8 +226,11 @@ def _is_end(text: str, start: int, candidate: regex.Match[str], closed: int, end
         return not (is_lower and (has_closing or candidate.lastgroup != "sign"))
     if is_lower and not _match(r"\p{Ll}{1,2}[\p{Lu}\d]", word, 0, len(word)):  # but mRNA, pH, iPhone, p53
         return False
-    if _match(r"[\p{Thai}\p{Lao}]", text, max(candidate.start() - 1, start), end):
+    before = max(candidate.start() - 1, start)
+    if _match(r"[\p{Thai}\p{Lao}]", text, before, end):
         return False  # neither script ends sentences with it, both abbreviate with it
+    if _match(_WIDE, text, before, end):
+        return True
     is_quoted = _search(r"[\"'\p{Pf}\p{Pi}]", text, candidate.end(), closed) is not None
     return not _is_abbreviation(text, start, candidate.start(), following, is_quoted)
 
@@ -272,10 +274,12 @@ def _is_abbreviation(text: str, start: int, stop: int, following: regex.Match[st
     if word.isdigit():
         return _is_ordinal(word, word_before, following)
     if next_word[:1].isdigit():
-        return _is_in(word.lower(), _BEFORE_NUMBER) or _is_in(word, _BEFORE_NAME | _EITHER)
+        is_street = word.lower().endswith("str")  # Hauptstr. 5
+        return is_street or _is_in(word.lower(), _BEFORE_NUMBER) or _is_in(word, _BEFORE_NAME) or _is_in(word, _EITHER)
     if len(word) > 1 and _is_in(word, _BEFORE_NUMBER) and _is(r"[IVXLC]{2,5}|[B-HJ-Z]", next_word):
         return True  # Vol. II, Fig. B
-    if _is_in(word, _BEFORE_NAME) or _is_in(word.rsplit("-", 1)[-1], _BEFORE_NAME):
+    spaced = f"{word_before}.{word}" if between.strip() == "." else word  # z. B.
+    if any(_is_in(form, _BEFORE_NAME) for form in (word, spaced, word.rsplit("-", 1)[-1])):
         return True
     if is_quoted:
         return False
@@ -346,7 +350,7 @@ _EITHER = _words("""
     Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun Gen Sen Col Maj
     Rev Fr Hon Det Arch Sig Ing Sr Insp Ald inc corp ltd co cos llc plc bros gmbh bhd pty jr sr esq al ave blvd
     rd sq hwy pkwy mt mts ft dept univ inst intl natl assn a.m p.m b.c a.d ph.d m.d b.sc m.sc d.phil usw u.s.w
-    mio mrd tsd ecc itd itp atd stb Proc Trans Ann Sci Int Eds тыс млн млрд руб
+    mio mrd tsd ecc itd itp atd stb Proc Trans Ann Sci Int Eds тыс млн млрд руб sig
 """)
 # States as newspapers write them.
 _STATES = _words("""
@@ -384,7 +388,8 @@ _STARTERS = _words("""
     ce cette ces il elle ils elles nous vous je en dans sur pour par avec mais et ou où quand si comme après
     avant el los las una este esta estos él ella con por para pero cuando después lo gli questo questa è per ma
     quando dopo prima os um uma ele ela em na com mas depois de het een deze dit hij zij ze wij ik op van voor
-    maar toen в на он она оно они это мы я но и а по с для как если когда после
+    maar toen в на он она оно они это мы я но и а по с для как если когда после det den jag jeg vi han hun hon
+    och og men på när når
 """)
 
 

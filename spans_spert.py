@@ -17,7 +17,10 @@ from torch.nn import functional
 def candidate_spans(num_words: int, max_width: int, device: torch.device | str | None = None) -> Tensor:
     """All spans of up to `max_width` words of a sentence, by width and then by start (the original's order).
 
-    *Shape:* `(spans, 2)`, word ranges. A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))`.
+    A sentence of `n` words has `sum(n - w + 1 for w in 1..min(max_width, n))` of them.
+
+    Shapes:
+        result: `(spans, 2)`, word ranges
     """
     widest = min(max_width, num_words)
     if widest == 0:
@@ -29,17 +32,32 @@ def candidate_spans(num_words: int, max_width: int, device: torch.device | str |
 
 
 def span_widths(spans: Tensor) -> Tensor:
-    """`end - start` of each span; 0 for padding. *Shape:* `(..., 2)` to `(...)`."""
+    """`end - start` of each span; 0 for padding.
+
+    Shapes:
+        spans: `(..., 2)`
+        result: `(...)`
+    """
     return spans[..., 1] - spans[..., 0]
 
 
 def count_words(word_pieces: Tensor) -> Tensor:
-    """The words of each sentence. *Shape:* `(batch, words, 2)`, padded with `[0, 0)`, to `(batch,)`."""
+    """The number of words of each sentence.
+
+    Shapes:
+        word_pieces: `(batch, words, 2)`, padded with `[0, 0)`
+        result: `(batch,)`
+    """
     return (span_widths(word_pieces) > 0).sum(dim=1)
 
 
 def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
-    """Whether two spans share a position; an empty span shares none. *Shape:* two `(..., 2)` to `(...)`."""
+    """Whether two spans share a position; an empty span shares none.
+
+    Shapes:
+        first, second: `(..., 2)`
+        result: `(...)`
+    """
     shared = torch.minimum(first[..., 1], second[..., 1]) - torch.maximum(first[..., 0], second[..., 0])
     return shared > 0
 
@@ -47,7 +65,10 @@ def spans_overlap(first: Tensor, second: Tensor) -> Tensor:
 def span_between(first: Tensor, second: Tensor) -> Tensor:
     """What lies strictly between two spans, in either order; `[0, 0)` where they touch or overlap.
 
-    The *localized context* of the paper (section 3.2). *Shape:* two `(..., 2)` to `(..., 2)`.
+    The *localized context* of the paper (section 3.2).
+
+    Shapes:
+        first, second, result: `(..., 2)`
     """
     start = torch.minimum(first[..., 1], second[..., 1])
     end = torch.maximum(first[..., 0], second[..., 0])
@@ -57,18 +78,26 @@ def span_between(first: Tensor, second: Tensor) -> Tensor:
 def piece_ranges(word_pieces: Tensor, spans: Tensor) -> Tensor:
     """The pieces that spans of words cover.
 
-    *Shape:* `word_pieces` `(batch, words, 2)`, the piece range of each word; `spans` `(batch, spans, 2)`, word ranges;
-    result `(batch, spans, 2)`, piece ranges. Padding spans stay padding.
+    Shapes:
+        word_pieces: `(batch, words, 2)`, the piece range of each word
+        spans: `(batch, spans, 2)`, word ranges
+        result: `(batch, spans, 2)`, piece ranges; padding spans stay padding
     """
     if word_pieces.shape[1] == 0:
         return spans
-    start = word_pieces[..., 0].gather(1, spans[..., 0].clamp(max=word_pieces.shape[1] - 1))
+    start = word_pieces[..., 0].gather(1, spans[..., 0])
     end = word_pieces[..., 1].gather(1, (spans[..., 1] - 1).clamp(min=0))
     return torch.stack((start, end), dim=-1) * (span_widths(spans) > 0).unsqueeze(-1)
 
 
 def take(rows: Tensor, index: Tensor) -> Tensor:
-    """Rows of each sentence by index. *Shape:* `(batch, rows, …)` and `(batch, taken)` to `(batch, taken, …)`."""
+    """Take rows of each sentence by index.
+
+    Shapes:
+        rows: `(batch, rows, …)`
+        index: `(batch, taken)`
+        result: `(batch, taken, …)`
+    """
     offset = torch.arange(len(rows), device=rows.device).unsqueeze(1) * rows.shape[1]
     return rows.flatten(0, 1).index_select(0, (offset + index).flatten()).unflatten(0, index.shape)
 
@@ -79,7 +108,10 @@ def ordered_pairs(counts: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     Pairs are numbered by group, then by first item, then by second item. With items 0, 1, 2 in one group they are
     (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1). Items are numbered through all groups.
 
-    *Shape:* `counts` `(groups,)`, `index` `(pairs,)`; result twice `(pairs,)`: first and second item.
+    Shapes:
+        counts: `(groups,)`
+        index: `(pairs,)`
+        result: `(pairs,)` twice, first and second item
     """
     items_before = counts.cumsum(0) - counts
     pairs_up_to = (counts * (counts - 1)).cumsum(0)
@@ -212,8 +244,10 @@ def pool_by_width(pooler: RangePooler, word_pieces: Tensor, max_width: int) -> I
 
     Each step extends the spans before it by one word, so that only `(batch, words, hidden)` is held at a time.
 
-    *Shape:* `word_pieces` `(batch, words, 2)`; yields `(batch, words - width + 1, hidden)`, entry `i` for the words
-    `[i, i + width)`. Entries that reach into a sentence's padding hold nothing of meaning.
+    Shapes:
+        word_pieces: `(batch, words, 2)`
+        yields: `(batch, words - width + 1, hidden)`, entry `i` for the words `[i, i + width)`; entries that reach into
+            a sentence's padding hold nothing of meaning
     """
     num_words = word_pieces.shape[1]
     widest = min(max_width, num_words)

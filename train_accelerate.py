@@ -8,46 +8,49 @@ A recipe (YAML) gives defaults, flags override it; `python train_accelerate.py -
 paper's settings, except that the optimizer is torch's AdamW (the original's variant left out the bias correction) and
 that every sentence is seen (the original dropped an incomplete last batch). The result is the model after the last
 epoch, as in the original, unless the settings ask for the best one.
+
+A run goes through `prepare`, then `run_epoch` and `end_epoch` for each epoch, then `finish`; `train_step` is one
+optimizer step.
 """
 
 import sys
-import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
-from datasets import DatasetDict
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.corpora import types_of
+from spert.corpora import types_of, words_and_texts
+from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertProcessor
 from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
-from spert.training.checkpoints import Checkpoints, refuse_to_lose
-from spert.training.corpus import load_training_corpus
-from spert.training.interruption import EXIT_CODE, Interruption
+from spert.training.checkpoints import Checkpoints, prepare_folder
+from spert.training.corpus import count_relation_arguments, load_inputs
+from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
 from spert.training.output import DEV_SCORES, refuse_to_overwrite, save_model, save_scores
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
-from spert.training.progress import Progress
-from spert.training.repetitions import coordinator, is_finished, train_runs
-from spert.training.run_record import RUN, identity_of, run_record
+from spert.training.repetitions import coordinator, train_runs
+from spert.training.run import Run
+from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, is_unfinished, run_record
 from spert.training.tracking import trackers_of
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
     if arguments.is_several_runs:  # folds or seeds: each is trained by this script, in a process of its own
         state = coordinator()
         check_number_of_processes(state.num_processes)
@@ -58,7 +61,7 @@ def main() -> None:
     if arguments.push_to_hub:
         check_token(arguments.hub_token)  # before hours of training, not after
     if arguments.resume_from_checkpoint and is_finished(arguments):
-        accelerator.print(f"{arguments.output_dir}: this run has ended already; there is nothing to resume.")
+        accelerator.print(f"{arguments.output_dir}: this run is finished; there is nothing to resume.")
     else:
         train(accelerator, arguments)
     if arguments.push_to_hub and accelerator.is_main_process:
@@ -75,26 +78,43 @@ def main() -> None:
 
 def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
     """One run, from the corpus to the result in `output_dir`."""
-    interruption = Interruption()
-    started = time.monotonic()
+    with Interruption() as interruption:
+        run = prepare(accelerator, arguments, interruption)
+        resume(run)
+        while not run.is_over:
+            run_epoch(run)
+            end_epoch(run)
+        finish(run)
+        if agreed(accelerator, interruption.requested):
+            sys.exit(EXIT_CODE)
+
+
+def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption: Interruption) -> Run:
+    """Read and check everything that a run needs. Whatever can be refused is refused here, before the first step."""
+    is_resumed = arguments.resume_from_checkpoint is not None
     if accelerator.is_main_process:
-        refuse_to_overwrite(arguments.output_dir, arguments.overwrite_output_dir)
-        refuse_to_lose(
-            arguments.output_dir, arguments.resume_from_checkpoint is not None, arguments.overwrite_output_dir
-        )
+        if not (is_resumed and is_unfinished(arguments)):
+            refuse_to_overwrite(arguments.output_dir, arguments.overwrite_output_dir)
+        prepare_folder(arguments.output_dir, is_resumed, arguments.overwrite_output_dir)
     set_seed(arguments.seed)
 
-    # Corpus, model and processor. The main process goes first, so that others find what it downloaded.
+    # Corpus, processor and model. The main process goes first, so that the others find what it downloaded.
     with accelerator.main_process_first():
-        corpus = load_training_corpus(arguments)
+        corpus, processor = load_inputs(arguments)
         types = types_of(corpus)
-        processor = SpertProcessor.from_encoder(arguments.model_name_or_path, revision=arguments.model_revision)
+        seen_arguments = count_relation_arguments(corpus["train"])
         model = SpertModel.from_encoder(
             arguments.model_name_or_path,
             encoder_kwargs={"revision": arguments.model_revision},
             **types.config_fields(),
             **arguments.config_fields(),
+            relation_arguments=(
+                {relation: [list(pair) for pair in pairs] for relation, pairs in seen_arguments.items()}
+                if arguments.relation_arguments == "learned"
+                else None
+            ),
         )
+    processor.learn_words(*words_and_texts(corpus["train"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -104,6 +124,10 @@ def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
         f"{accelerator.num_processes} process(es) on {accelerator.device.type}"
     )
+    if merged := merged_entities(corpus):
+        accelerator.print(f"{merged} entities have the span and type of another entity and were merged into it")
+    if model.transferred is not None:
+        accelerator.print(describe_transfer(arguments.model_name_or_path, model.transferred))
 
     # Batches: gold and sampled spans and pairs.
     train_rows = SpertTrainingDataset(
@@ -130,113 +154,93 @@ def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
         num_workers=arguments.dataloader_num_workers,
         generator=torch.Generator(),  # or each epoch would draw from the generator that dropout draws from
     )
-    num_steps = arguments.max_train_steps or arguments.num_train_epochs * sampler.steps_per_epoch
-    num_epochs = -(-num_steps // sampler.steps_per_epoch)
 
+    # Optimizer and schedule.
+    num_steps = arguments.max_train_steps or arguments.num_train_epochs * sampler.steps_per_epoch
     identity = identity_of(arguments, model, corpus, accelerator)
-    record = run_record(arguments, identity, corpus, accelerator)
     optimizer = make_optimizer(model, arguments)
     schedule = make_schedule(optimizer, arguments, num_steps)
     # Not the loader, which deals out whole sentences already, nor the schedule, which counts optimizer steps.
-    model, optimizer = accelerator.prepare(model, optimizer)
+    wrapped_model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
-    plain_model = accelerator.unwrap_model(model)
+
+    record = run_record(arguments, identity, corpus, accelerator)
+    if arguments.relation_arguments is not None:
+        record["relation_arguments"] = {
+            relation: [[*pair, count] for pair, count in pairs.items()] for relation, pairs in seen_arguments.items()
+        }
     accelerator.init_trackers("spert", config={name: str(value) for name, value in record["settings"].items()})
+    return Run(
+        arguments=arguments,
+        accelerator=accelerator,
+        interruption=interruption,
+        corpus=corpus,
+        processor=processor,
+        model=accelerator.unwrap_model(wrapped_model),
+        wrapped_model=wrapped_model,
+        train_rows=train_rows,
+        sampler=sampler,
+        loader=loader,
+        optimizer=optimizer,
+        schedule=schedule,
+        num_steps=num_steps,
+        checkpoints=Checkpoints(accelerator, arguments.output_dir, identity, arguments.save_total_limit),
+        record=record,
+        bar=tqdm(total=num_steps, unit="step", disable=not accelerator.is_main_process),
+    )
 
-    # Where an earlier session stopped.
-    checkpoints = Checkpoints(accelerator, arguments.output_dir, identity, arguments.save_total_limit)
-    progress = Progress()
-    if arguments.resume_from_checkpoint is not None:
-        found = checkpoints.load(arguments.resume_from_checkpoint)
-        progress = found or progress
-        accelerator.print(
-            f"Resuming at step {progress.step} of {num_steps}."
-            if found
-            else f"No whole checkpoint in {arguments.output_dir}: training starts from the beginning."
+
+def resume(run: Run) -> None:
+    """Continue where an earlier session stopped, if the settings ask for it and there is a checkpoint."""
+    if run.arguments.resume_from_checkpoint is None:
+        return
+    found = run.checkpoints.load(run.arguments.resume_from_checkpoint)
+    if found is None:
+        run.accelerator.print(
+            f"No complete checkpoint in {run.arguments.output_dir}: training starts from the beginning."
         )
-    seconds_before = progress.seconds
+        return
+    run.progress = found
+    run.seconds_before = found.seconds
+    run.bar.update(found.step)
+    run.accelerator.print(f"Resuming at step {found.step} of {run.num_steps}.")
 
-    def save_checkpoint() -> None:
-        progress.seconds = seconds_before + time.monotonic() - started
-        checkpoints.save(progress)
 
-    def exit_if_interrupted(requested: bool) -> None:
-        if requested:
-            save_checkpoint()
-            accelerator.print(f"SIGTERM: wrote a checkpoint at step {progress.step}.")
-            accelerator.end_training()
-            sys.exit(EXIT_CODE)
+def run_epoch(run: Run) -> None:
+    """Train on the sentences of the current epoch, or on the rest of them after an interruption."""
+    accelerator, arguments, progress = run.accelerator, run.arguments, run.progress
+    run.train_rows.set_epoch(progress.epoch)
+    run.sampler.set_epoch(progress.epoch, skip_steps=progress.epoch_step)
+    set_training_mode(run.model)
+    sums = torch.tensor(progress.losses, device=accelerator.device)  # entity and relation loss of the epoch: (2,)
+    batches = iter(run.loader)
+    steps_left = min(run.sampler.steps_per_epoch - progress.epoch_step, run.num_steps - progress.step)
+    for _ in range(steps_left):
+        micro_batches = [next(batches) for _ in range(arguments.gradient_accumulation_steps)]
+        losses = train_step(accelerator, run.wrapped_model, run.optimizer, micro_batches, arguments.max_grad_norm)
+        if not accelerator.optimizer_step_was_skipped:  # fp16: the scaler found an overflow
+            run.schedule.step()
+        sums += losses
+        progress.step += 1
+        progress.epoch_step += 1
+        run.bar.update()
 
-    patience = arguments.early_stopping_patience
-    saves_every = arguments.steps_between_checkpoints
-    bar = tqdm(total=num_steps, initial=progress.step, unit="step", disable=not accelerator.is_main_process)
-    while progress.epoch < num_epochs and not (patience and progress.epochs_without_improvement >= patience):
-        epoch = progress.epoch
-        train_rows.set_epoch(epoch)
-        sampler.set_epoch(epoch, skip_steps=progress.epoch_step)
-        set_training_mode(plain_model)
-        sums = torch.tensor(progress.losses, device=accelerator.device)  # entity and relation loss of the epoch
-        batches = iter(loader)
-        epoch_steps = min(sampler.steps_per_epoch, num_steps - progress.step + progress.epoch_step)
-        for _ in range(progress.epoch_step, epoch_steps):
-            micro_batches = [next(batches) for _ in range(arguments.gradient_accumulation_steps)]
-            losses = train_step(accelerator, model, optimizer, micro_batches, arguments.max_grad_norm)
-            sums += losses
-            if not accelerator.optimizer_step_was_skipped:
-                schedule.step()
-            progress.step += 1
-            progress.epoch_step += 1
-            bar.update()
-            saves = saves_every is not None and progress.step % saves_every == 0
-            logs = progress.step % arguments.logging_steps == 0
-            stops = interruption.requested
-            # Losses stay on the device and processes go on alone until somebody has to know.
-            if saves or logs or stops:
-                progress.losses = sums.tolist()
-            if saves:
-                save_checkpoint()
-            if logs:
-                entity_loss, relation_loss = losses.tolist()
-                bar.set_postfix_str(f"epoch {epoch + 1}, loss {entity_loss:.3f} + {relation_loss:.3f}")
-                values = {"entity_loss": entity_loss, "relation_loss": relation_loss}
-                accelerator.log(values | {"learning_rate": schedule.get_last_lr()[0]}, step=progress.step)
-            if accelerator.num_processes == 1 or logs:
-                exit_if_interrupted(agreed(accelerator, stops))
-        entity_loss, relation_loss = (sums / epoch_steps).tolist()
-        progress.losses = sums.tolist()
-        row = {"epoch": epoch + 1, "step": progress.step, "entity_loss": entity_loss, "relation_loss": relation_loss}
-        if "validation" in corpus:
-            dev, _ = evaluate_model(
-                plain_model, processor, corpus["validation"], batch_size=arguments.per_device_eval_batch_size
-            )
-            row |= {name: value for name, value in dev.items() if isinstance(value, float)}
-            accelerator.log({f"validation_{name}": row[name] for name in dev if name in row}, step=progress.step)
-            shown = f"dev NER {dev['ner_micro_f1']:.3f}, relations {dev[PRIMARY_SCORE]:.3f}"
-            bar.write(f"epoch {epoch + 1}: loss {entity_loss:.3f} + {relation_loss:.3f}, {shown}", file=sys.stderr)
-        if progress.end_epoch(row, arguments.metric_for_best_model) and arguments.keeps_best:
-            checkpoints.save_best(plain_model, progress)
-        if accelerator.is_main_process:
-            write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores)
-        if arguments.checkpointing_steps is not None and (saves_every is None or progress.epoch == num_epochs):
-            save_checkpoint()
-        exit_if_interrupted(agreed(accelerator, interruption.requested))
-    bar.close()
-
-    # The last epoch's model is the result, or the best one's.
-    model_epoch = progress.epoch
-    if arguments.keeps_best and progress.best is not None:
-        checkpoints.load_best(plain_model, progress)
-        model_epoch = progress.best.epoch
-    record["outcome"] = {
-        "steps": progress.step,
-        "epochs": progress.epoch,
-        "epoch_of_the_model": model_epoch,
-        "seconds": round(seconds_before + time.monotonic() - started, 1),
-    }
-    save_result(accelerator, arguments, plain_model, processor, corpus, progress, record)
-    if agreed(accelerator, interruption.requested):
-        sys.exit(EXIT_CODE)
-    interruption.forget()
+        # The losses stay on the device, and no process waits for another, until one of these needs them.
+        saves_every = arguments.steps_between_checkpoints
+        saves = saves_every is not None and progress.step % saves_every == 0
+        logs = progress.step % arguments.logging_steps == 0
+        is_requested = run.interruption.requested
+        if saves or logs or is_requested:
+            progress.losses = sums.tolist()
+        if saves:
+            run.save_checkpoint()
+        if logs:
+            run.refuse_divergence()
+            log_step(run, losses)
+        if logs or accelerator.num_processes == 1:
+            run.exit_if_interrupted(is_requested)
+    progress.losses = sums.tolist()
+    run.refuse_divergence()
 
 
 def train_step(
@@ -246,14 +250,17 @@ def train_step(
     micro_batches: list[dict[str, torch.Tensor]],
     max_grad_norm: float,
 ) -> torch.Tensor:
-    """One optimizer step over this process's part of the global batch; returns the global entity and relation loss.
+    """One optimizer step over this process's part of the global batch.
 
     Each loss is a mean over the spans (the relation decisions) of the whole global batch, so that neither the number
     of processes nor of micro-batches changes it. Gradients are averaged over processes: hence the factor.
+
+    Returns:
+        The entity and the relation loss of the global batch: `(2,)`.
     """
     counts = torch.stack([count_targets(batch) for batch in micro_batches])  # (micro-batches, 2)
     micro_batches, counts = send_to_device((micro_batches, counts), accelerator.device)
-    totals = accelerator.reduce(counts.sum(dim=0), reduction="sum").clamp(min=1)
+    totals = accelerator.reduce(counts.sum(dim=0), reduction="sum").clamp(min=1)  # (2,)
     losses = torch.zeros(2, device=accelerator.device)
     for number, (batch, count) in enumerate(zip(micro_batches, counts)):
         is_last = number == len(micro_batches) - 1
@@ -272,61 +279,120 @@ def train_step(
     return accelerator.reduce(losses, reduction="sum")
 
 
-def agreed(accelerator: Accelerator, requested: bool) -> bool:
-    """Whether any process was asked to stop; all of them get the same answer."""
-    if accelerator.num_processes == 1:
-        return requested
-    flag = torch.tensor(int(requested), device=accelerator.device)
-    return bool(accelerator.reduce(flag, reduction="sum").item())
+def log_step(run: Run, losses: torch.Tensor) -> None:
+    """Show the losses of a step beside the progress bar, and report them to the trackers."""
+    entity_loss, relation_loss = losses.tolist()
+    run.bar.set_postfix_str(f"epoch {run.progress.epoch + 1}, loss {entity_loss:.3f} + {relation_loss:.3f}")
+    values = {"entity_loss": entity_loss, "relation_loss": relation_loss}
+    run.accelerator.log(values | {"learning_rate": run.schedule.get_last_lr()[0]}, step=run.progress.step)
 
 
-def save_result(
-    accelerator: Accelerator,
-    arguments: TrainingArguments,
-    model: SpertModel,
-    processor: SpertProcessor,
-    corpus: DatasetDict,
-    progress: Progress,
-    record: dict,
-) -> None:
-    """Score the model on test (or validation) and write everything into `output_dir`; `config.json` comes last."""
+def end_epoch(run: Run) -> None:
+    """Score the epoch that has just been trained on the validation split, and keep what the settings ask for."""
+    accelerator, arguments, progress = run.accelerator, run.arguments, run.progress
+    entity_loss, relation_loss = (loss / progress.epoch_step for loss in progress.losses)
+    row = {
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "entity_loss": entity_loss,
+        "relation_loss": relation_loss,
+    }
+    line = f"epoch {row['epoch']}: loss {entity_loss:.3f} + {relation_loss:.3f}"
+    if "validation" in run.corpus:
+        scores, _ = score(run, run.model, "validation")
+        numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
+        accelerator.log({f"validation_{name}": value for name, value in numbers.items()}, step=progress.step)
+        line += f", validation: entities {scores['ner_micro_f1']:.3f}, relations {scores[PRIMARY_SCORE]:.3f}"
+        row |= numbers
+    run.print(line)
+    is_best = progress.end_epoch(row, arguments.metric_for_best_model)
+    if is_best and arguments.keeps_best:
+        run.checkpoints.save_best(run.model, progress)
+    if accelerator.is_main_process:
+        write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores)
+    is_last = progress.epoch == run.num_epochs
+    if arguments.checkpointing_steps == "epoch" or (arguments.checkpointing_steps is not None and is_last):
+        run.save_checkpoint()
+    run.exit_if_interrupted(run.interruption.requested)
+
+
+def finish(run: Run) -> None:
+    """Save the model of the last epoch, or of the best one; then score it, and write what is made from the scores.
+
+    The model is on disk before anything is scored. `run.json` says `finished` when all of it is there.
+    """
+    accelerator, arguments, progress, record = run.accelerator, run.arguments, run.progress, run.record
+    run.bar.close()
+    model_epoch = progress.epoch
+    if arguments.keeps_best and progress.best is not None:
+        run.checkpoints.load_best(run.model, progress)
+        model_epoch = progress.best.epoch
+    record["outcome"] = {
+        "steps": progress.step,
+        "epochs": progress.epoch,
+        "epoch_of_the_model": model_epoch,
+        "seconds": round(run.seconds, 1),
+    }
     # In full precision, as whoever loads the model will run it.
-    model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    split = next((name for name in ("test", "validation") if name in corpus), None)
-    scores = without_overlapping = None
-    predictions: list[dict] = []
+    model = accelerator.unwrap_model(run.wrapped_model, keep_fp32_wrapper=False)
+    if accelerator.is_main_process:
+        write_json(f"{arguments.output_dir}/{RUN}", record)
+        save_model(arguments.output_dir, model, run.processor)
+    accelerator.print(f"The model is in {arguments.output_dir}.")
+
+    split = next((name for name in ("test", "validation") if name in run.corpus), None)
+    scores = without_overlapping = from_text = None
+    predictions: Sequence[Mapping[str, Any]] = []
     if split is not None:
-        scores, predictions = evaluate_model(
-            model, processor, corpus[split], batch_size=arguments.per_device_eval_batch_size
-        )
+        scores, predictions = score(run, model, split)
+        from_text, _ = score(run, model, split, from_text=True)
         without_overlapping = compute_scores(
-            corpus[split].to_list(),
+            run.corpus[split].to_list(),
             predictions,
             symmetric_relations=model.config.symmetric_relations,
             without_overlapping=True,
         )
+        accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
-            save_model(folder, model, processor)
             if split is not None and scores is not None:
-                save_scores(folder, scores, predictions, without_overlapping)
+                save_scores(folder, scores, predictions, without_overlapping, from_text)
                 draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
             draw_learning_curves(folder / LEARNING_CURVES, progress.dev_scores)
-            write_json(folder / RUN, record)
             write_card(
                 folder / CARD,
                 config=model.config,
                 run=record,
-                corpus=corpus,
+                corpus=run.corpus,
                 split=split,
                 scores=scores,
                 without_overlapping=without_overlapping,
+                from_text=from_text,
                 predictions=predictions,
             )
+        write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
         if scores is not None:
-            accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
             print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
+        else:
+            print("The corpus has neither a test nor a validation split: there are no scores.")
     accelerator.wait_for_everyone()
+
+
+def score(
+    run: Run, model: SpertModel, split: str, *, from_text: bool = False
+) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
+    """The scores of a model on a split, and its predictions.
+
+    Args:
+        from_text: give the model each sentence's text in place of its words.
+    """
+    return evaluate_model(
+        model,
+        run.processor,
+        run.corpus[split],
+        batch_size=run.arguments.per_device_eval_batch_size,
+        from_text=from_text,
+    )
 
 
 if __name__ == "__main__":

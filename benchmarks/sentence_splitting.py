@@ -142,7 +142,7 @@ def show_errors(documents: Sequence[Document], split: Splitter) -> None:
 
 
 def sentencizer() -> Splitter:
-    """SpaCy's rule: a sentence ends with a sign of a list."""
+    """The rule of spaCy: a sentence ends with a sign of a list."""
     import spacy
 
     pipeline = spacy.blank("en")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -21,14 +22,18 @@ _RENAMED = {
     "size_embeddings.": "width_embeddings.",
 }
 
-# The original's model has a pooler that it never calls; older files carry a buffer of position numbers.
-_PASSED_OVER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias", "bert.embeddings.position_ids")
+# The original's model has a pooler that it never calls; older files hold a buffer of position numbers.
+_IGNORED_WEIGHTS = ("bert.pooler.dense.weight", "bert.pooler.dense.bias", "bert.embeddings.position_ids")
 
-_OF_A_RUN = ("architectures", "spert_version", "torch_dtype", "transformers_version", "_name_or_path")
+# What the checkpoint's config.json says of the run that saved it, not of the encoder.
+_IGNORED_FIELDS = ("architectures", "spert_version", "torch_dtype", "transformers_version", "_name_or_path")
 
 
 def convert_checkpoint(
-    checkpoint: str | os.PathLike[str], types: CorpusTypes, *, lowercase: bool = False
+    checkpoint: str | os.PathLike[str],
+    types: CorpusTypes,
+    *,
+    lowercase: bool = False,
 ) -> tuple[SpertModel, SpertProcessor]:
     """A model and its processor, of a folder that the original implementation saved.
 
@@ -40,7 +45,8 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError: the folder lacks a file.
-        ValueError: a weight is unknown or missing, or the sizes do not fit the types; the message names them.
+        ValueError: a weight is unknown or missing, the sizes do not fit the types, or the vocabulary does not fit the
+            piece embeddings; the message names them.
     """
     folder = Path(checkpoint)
     config_values = json.loads(_existing(folder, "config.json").read_text(encoding="utf-8"))
@@ -53,13 +59,15 @@ def convert_checkpoint(
         )
     config = SpertConfig(
         encoder_config={"model_type": "bert"}
-        | {name: value for name, value in config_values.items() if name not in _OF_A_RUN},
+        | {name: value for name, value in config_values.items() if name not in _IGNORED_FIELDS},
         width_embedding_size=table.shape[1],
         **types.config_fields(),
     )
     model = SpertModel(config)
     _load_renamed(model, weights, str(checkpoint))
-    tokenizer = BertTokenizer(vocab=str(_existing(folder, "vocab.txt")), do_lower_case=lowercase)
+    vocabulary = _existing(folder, "vocab.txt")
+    _check_vocabulary(vocabulary, config.encoder_config.vocab_size)
+    tokenizer = BertTokenizer(vocab=str(vocabulary), do_lower_case=lowercase)
     processor = SpertProcessor(tokenizer, max_pieces=encoder_max_pieces(config.encoder_config))
     return model.eval(), processor
 
@@ -70,6 +78,23 @@ def _existing(folder: Path, name: str) -> Path:
     return folder / name
 
 
+def _check_vocabulary(file: Path, num_embeddings: int) -> None:
+    """Refuse a vocabulary whose lines are not one piece for each row of the piece embeddings."""
+    with file.open(encoding="utf-8", newline="\n") as lines:
+        pieces = [line.rstrip("\r\n") for line in lines]
+    repeated = [piece for piece, number in Counter(pieces).items() if number > 1]
+    if repeated:
+        raise ValueError(
+            f"{file}: expected each piece once, got {repeated[0]!r} in line {pieces.index(repeated[0]) + 1} and again. "
+            f"Take the vocabulary that the model was trained with."
+        )
+    if len(pieces) != num_embeddings:
+        raise ValueError(
+            f"{file}: expected {num_embeddings} pieces, as many as the model has piece embeddings, got {len(pieces)}. "
+            f"Take the vocabulary that the model was trained with."
+        )
+
+
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / "model.safetensors").is_file():
         return load_file(folder / "model.safetensors")
@@ -77,9 +102,9 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _load_renamed(model: SpertModel, weights: dict[str, Tensor], checkpoint: str) -> None:
-    """Load weights under the original's names, all of them and no others; errors name them as the file does."""
+    """Load all weights of the file, and no others; errors name them as the file does."""
     expected = {_original_name(name): (name, value) for name, value in model.state_dict().items()}
-    unknown = sorted(weights.keys() - expected.keys() - set(_PASSED_OVER))
+    unknown = sorted(weights.keys() - expected.keys() - set(_IGNORED_WEIGHTS))
     missing = sorted(expected.keys() - weights.keys())
     if unknown or missing:
         raise ValueError(

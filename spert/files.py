@@ -1,117 +1,187 @@
-"""Read and write files so that a reader never sees half of one: written beside, then renamed."""
+"""Read JSON, and write files and folders atomically: under a staging name, then flushed to disk and renamed.
+
+A reader sees the old file or the whole new one, never half of one. A killed process leaves a staging name behind, such
+as `.metrics.json.0f3a9c1e.spert-partial`; `remove_partials` removes these, and nothing else.
+"""
 
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+_PARTIAL_NAME = re.compile(r"\..+\.[0-9a-z]+\.spert-partial", re.DOTALL)
+"""The names of files and folders that are being written, and of no others: `.{name}.{tag}.spert-partial`."""
+
+
+def partial_path(place: str | os.PathLike[str], tag: str | None = None) -> Path:
+    """A staging name beside `place`, to write a file or a folder under before it is renamed to `place`.
+
+    Args:
+        place: the final path.
+        tag: lower-case letters and digits. Processes that write one folder together pass the same tag. Default: a
+            random tag, so that two writers of one path never share a staging name.
+    """
+    tag = secrets.token_hex(4) if tag is None else tag
+    staging = Path(place).with_name(f".{Path(place).name}.{tag}.spert-partial")
+    if not is_partial(staging):
+        raise ValueError(f"partial_path: expected a tag of lower-case letters and digits, got {tag!r}.")
+    return staging
+
+
+def is_partial(path: str | os.PathLike[str]) -> bool:
+    """Whether a path has a name that `partial_path` makes."""
+    return _PARTIAL_NAME.fullmatch(Path(path).name) is not None
+
+
+def remove_partials(folder: str | os.PathLike[str]) -> None:
+    """Remove the staging files and folders that killed processes left directly in a folder."""
+    for leftover in filter(is_partial, list(Path(folder).glob(".*"))):
+        remove(leftover)
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove a file or a folder with all it holds. A path that does not exist is not an error."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def publish(staging: str | os.PathLike[str], place: str | os.PathLike[str]) -> None:
+    """Flush a finished file or folder to disk and rename it to `place`.
+
+    A file replaces the one at `place`; for a folder, nothing but an empty folder may stand there. A file gets the
+    permissions that the umask gives new files, because some writers make files that only their owner can read.
+    """
+    staging, place = Path(staging), Path(place)
+    if staging.is_dir():
+        for folder, _, names in os.walk(staging):
+            for name in names:
+                _flush(Path(folder) / name)
+            _flush(Path(folder))
+    else:
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(staging, 0o666 & ~umask)
+        _flush(staging)
+    os.replace(staging, place)
+    _flush(place.parent)
+
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """A text file that appears under its name when the block ends well, and not at all when it does not."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield file
-        _publish(Path(name), target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """A UTF-8 text file that appears at `path` when the block succeeds, and not at all when it fails."""
+    with atomic_file(path) as staging, open(staging, "w", encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A name to write a file under, which then appears at `path`: for writers that open their file themselves."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
+    """A staging name for a writer that opens its file itself; the file appears at `path` when the block succeeds."""
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staging = partial_path(place)
     try:
-        yield partial
-        _publish(partial, target)
+        yield staging
+        publish(staging, place)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        remove(staging)
         raise
 
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> Iterator[Path]:
-    """A folder to write into whose files move to `path` when the block ends well, `last` after all others.
+    """A folder to write into, whose files move to `path` when the block succeeds.
 
-    Files that stand at `path` under the same names are replaced; others stay. A model folder without `config.json`
-    does not load, so that nobody takes a half moved one for whole.
+    Files that stand at `path` under the same names are replaced, others stay. Where the block wrote the file `last`, an
+    old one is removed before the other files move, and the new one moves after them: a model folder without
+    `config.json` does not load, so that old and new files are never loaded together.
     """
     target = Path(path)
     target.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target, prefix=".partial-"))
+    staging = partial_path(target / target.resolve().name)
+    staging.mkdir()
     try:
         yield staging
         files = sorted((file for file in staging.rglob("*") if file.is_file()), key=lambda file: file.name == last)
+        if (staging / last).is_file():
+            (target / last).unlink(missing_ok=True)
         for file in files:
             place = target / file.relative_to(staging)
             place.parent.mkdir(parents=True, exist_ok=True)
-            _publish(file, place)
+            publish(file, place)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def remove_partials(folder: str | os.PathLike[str]) -> None:
-    """Remove what writers left half-written in a folder when they were killed."""
-    for leftover in Path(folder).glob(".*partial*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        remove(staging)
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON atomically."""
     with atomic_writer(path) as file:
         json.dump(value, file, ensure_ascii=False, indent=indent)
         file.write("\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read JSON.
+def parse_json(content: str | bytes) -> Any:
+    """Parse JSON.
 
     Raises:
-        ValueError: the file is not JSON; the message names it, line and column.
+        ValueError: the content is not JSON, or Python cannot hold it; the caller adds the name of the file.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(content if isinstance(content, str) else content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path}: expected JSON, but line {error.lineno}, column {error.colno} reads otherwise: {error.msg}."
+            f"expected JSON, but line {error.lineno}, column {error.colno} is not: {error.msg}."
         ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8, but byte {error.start} is none: {error.reason}.") from error
+    except RecursionError:
+        raise ValueError("expected JSON, got values that are nested too deeply.") from None
+    except ValueError as error:  # Python bounds the digits of an integer
+        raise ValueError("expected JSON, got an integer with too many digits.") from error
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ValueError: the file is not JSON; the message names the file, line and column.
+    """
+    try:
+        return parse_json(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
-    """The values of a JSON Lines file, with the numbers of their lines from 1; empty lines are passed over.
+    """The values of a JSON Lines file, each with the number of its line, counted from 1. Empty lines are passed over.
 
     Raises:
-        ValueError: a line is not JSON; the message names file and line.
+        ValueError: a line is not JSON; the message names the file and the line.
     """
-    with open(path, encoding="utf-8") as lines:
+    with open(path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: expected JSON: {error.msg}.") from error
+                value = parse_json(line.strip())
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
             yield number, value
 
 
-def _publish(file: Path, place: Path) -> None:
-    """Rename a finished file; temporary files (and safetensors') are for their owner alone, published ones are not."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(file, 0o666 & ~umask)
-    os.replace(file, place)
+def _flush(path: Path) -> None:
+    """Ask the operating system to write a file or a folder's entries to disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written into, but not listed
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

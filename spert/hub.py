@@ -1,33 +1,36 @@
-"""Put a trained model on the Hub: code, weights, processor, card and metrics in one commit."""
+"""Put a trained model on the Hub: code, weights, processor, card and scores in one commit."""
 
 import os
+import re
 from pathlib import Path
 
-import httpx
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
+from transformers.dynamic_module_utils import get_relative_import_files
 
 from .files import read_json
 
 CARD = "README.md"
-UPLOADED = (
-    "*_spert.py",
-    "config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-    "processor_config.json",
-    "tokenizer*.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-    "metrics*.json",
-    "dev_scores.json",
-    "*.png",
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+
+_REQUIRED = ("config.json", "processor_config.json")
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+_RESULTS = (
     CARD,
+    "metrics.json",
+    "metrics_without_overlapping.json",
+    "metrics_from_text.json",
+    "dev_scores.json",
+    "learning_curves.png",
+    "scores_by_type.png",
+    "calibration.png",
+    "precision_recall.png",
 )
-"""What goes up; nothing else of the folder does: no checkpoints, no predictions (they hold the corpus's text)."""
+"""What training and tuning write beside the model; predictions and `run.json` stay, for they hold text and paths."""
+
+# HTTPError is that of the HTTP library which the installed huggingface_hub uses (httpx, later httpx2).
+_FAILURES = (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OSError, RuntimeError)
 
 
 def push_folder(
@@ -38,40 +41,71 @@ def push_folder(
     private: bool | None = None,
     message: str = "Upload model",
 ) -> str:
-    """Upload a trained model's folder in one commit; the repository is made where it does not exist.
+    """Upload a trained model's folder in one commit; the repository is created if it does not exist.
 
-    The card's examples name the repository in place of the folder; the folder itself is not changed.
+    Only files that this project writes are uploaded (see [`files_to_push`]). In the card that is uploaded, the examples
+    load the model from the repository; the folder itself is not changed.
 
     Args:
         folder: what training wrote.
-        repo_id: `org/name`, or `name` in one's own account.
+        repo_id: `org/name`, or `name` for the token's own account.
         token: default: the one that `hf auth login` saved.
-        private: for a repository that is made. Default: the account's.
+        private: `True`: upload to a private repository only. Default: a new repository gets the account's default, an
+            existing one stays as it is.
 
     Returns:
         The commit's address.
 
     Raises:
-        ValueError: the folder holds no model.
-        ConnectionError: the Hub refused or could not be reached; the message says how to go on.
+        ValueError: the folder holds no model, a file is a symbolic link out of the folder, or the repository is public
+            and `private` is asked for.
+        ConnectionError: the Hub refused the upload or could not be reached; the message says how to go on.
     """
-    place = Path(folder)
-    for name in ("config.json", "processor_config.json"):
-        if not (place / name).is_file():
-            raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}.")
+    files = files_to_push(folder)
     api = HfApi(token=token)
     try:
         full_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        operations = [
-            CommitOperationAdd(file.name, _content(file, place, full_id))
-            for file in sorted({file for pattern in UPLOADED for file in place.glob(pattern)})
-        ]
+        if private and not api.repo_info(full_id).private:
+            raise ValueError(
+                f"{full_id}: expected a private repository (--private), but it exists and is public. Nothing was "
+                f"uploaded. Make it private in its settings, name another repository, or leave --private out."
+            )
+        operations = [CommitOperationAdd(file.name, _content(file, full_id)) for file in files]
         return str(api.create_commit(full_id, operations, commit_message=message).commit_url)
-    except (HfHubHTTPError, httpx.HTTPError, LocalTokenNotFoundError, OSError, RuntimeError) as error:
+    except _FAILURES as error:
+        again = f"spert push {folder} {repo_id}" + (" --private" if private else "")
         raise ConnectionError(
-            f"{repo_id}: the upload did not come about: {_reason(error)} Nothing in {folder} was changed; go on with: "
-            f"spert push {folder} {repo_id}"
+            f"{repo_id}: the upload failed: {_reason(error)} Nothing in {folder} was changed. To try again: {again}"
         ) from error
+
+
+def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of a folder that belong to its model, by name: code, weights, processor, card, scores and pictures.
+
+    Code is what the configuration files load, and what that imports. Weights are `model.safetensors`, or the parts that
+    its index names. Files of other names are never uploaded.
+
+    Raises:
+        ValueError: the folder holds no model, or one of these files is a symbolic link out of the folder.
+    """
+    place = Path(folder)
+    for name in _REQUIRED:
+        if not (place / name).is_file():
+            raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}.")
+    names = [*_REQUIRED, *_weights(place), *_code(place)]
+    for name in names:
+        if not (place / name).is_file():
+            raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
+    names += [name for name in (*_TOKENIZER, *_RESULTS) if (place / name).is_file()]
+    inside = place.resolve()
+    for name in names:
+        target = (place / name).resolve()
+        if target.parent != inside:
+            raise ValueError(
+                f"{place / name}: expected a file, got a symbolic link to {target}, outside of the folder. Put a copy "
+                f"of the file in its place."
+            )
+    return [place / name for name in sorted(set(names))]
 
 
 def check_token(token: str | None = None) -> str:
@@ -82,20 +116,50 @@ def check_token(token: str | None = None) -> str:
     """
     try:
         return str(HfApi(token=token).whoami()["name"])
-    except (HfHubHTTPError, httpx.HTTPError, LocalTokenNotFoundError, OSError) as error:
+    except _FAILURES as error:
         raise ConnectionError(
             f"--push_to_hub: expected a token that the Hub knows, from `hf auth login` or --hub_token: {_reason(error)}"
         ) from error
 
 
-def _content(file: Path, folder: Path, repo_id: str) -> str | bytes:
+def _weights(folder: Path) -> list[str]:
+    if not (folder / WEIGHTS_INDEX).is_file():
+        return [WEIGHTS]
+    index = read_json(folder / WEIGHTS_INDEX)
+    parts = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(parts, dict) or not parts or not all(_is_plain_name(part) for part in parts.values()):
+        raise ValueError(
+            f"{folder / WEIGHTS_INDEX}: expected 'weight_map' from tensors to names of files in this folder, got "
+            f"{parts!r}."
+        )
+    return [WEIGHTS_INDEX, *sorted(set(parts.values()))]
+
+
+def _code(folder: Path) -> list[str]:
+    """The modules that the configuration files name, and what these import."""
+    classes: list[str] = []
+    for name in _REQUIRED:
+        content = read_json(folder / name)
+        if not isinstance(content, dict):
+            raise ValueError(f"{folder / name}: expected an object, got {type(content).__name__}.")
+        classes += (content.get("auto_map") or {}).values()
+        classes += [pipeline["impl"] for pipeline in (content.get("custom_pipelines") or {}).values()]
+    modules = {f"{of_class.split('.')[0]}.py" for of_class in classes}
+    for module in sorted(modules):
+        if _is_plain_name(module) and (folder / module).is_file():
+            modules |= {os.path.relpath(path, folder) for path in get_relative_import_files(folder / module)}
+    return sorted(modules)
+
+
+def _is_plain_name(name: object) -> bool:
+    return isinstance(name, str) and Path(name).name == name
+
+
+def _content(file: Path, repo_id: str) -> str | bytes:
     if file.name != CARD:
         return str(file)
     card = file.read_text(encoding="utf-8")
-    run = folder / "run.json"
-    if run.is_file():
-        card = card.replace(f'"{read_json(run)["settings"]["output_dir"]}"', f'"{repo_id}"')
-    return card.encode()
+    return re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card).encode()
 
 
 def _reason(error: Exception) -> str:

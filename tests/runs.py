@@ -1,9 +1,14 @@
-"""Runs of `train_accelerate.py` in processes of their own, as users start them."""
+"""Training runs: in this process, or in processes of their own, as users start them."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from accelerate.state import AcceleratorState, GradientState, PartialState
 
 ROOT = Path(__file__).parent.parent
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
@@ -26,6 +31,7 @@ def variables(**changes):
 
 
 def train(launcher, output, *flags, **environment):
+    """A run in processes of its own."""
     return subprocess.run(
         command(launcher, output, *flags),
         cwd=output.parent,
@@ -36,8 +42,29 @@ def train(launcher, output, *flags, **environment):
     )
 
 
+def train_here(output, *flags):
+    """A run in this process, without the seconds that a process of its own needs to start. Errors are raised.
+
+    Returns:
+        `stdout` and `stderr`, as of a process.
+    """
+    import train_accelerate
+
+    words = [*map(str, flags), "--output_dir", str(output)]
+    stdout, stderr, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = [str(ROOT / "train_accelerate.py"), *words]  # which the run's record holds
+    try:
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            train_accelerate.main(words)
+    finally:
+        sys.argv = argv
+        for state in (AcceleratorState, GradientState, PartialState):
+            state._reset_state()
+    return SimpleNamespace(stdout=stdout.getvalue(), stderr=stderr.getvalue())
+
+
 def settings(corpus, encoder, **changes):
-    """Flags of a short run; a change to `True` is a flag without a value."""
+    """Flags of a short run; a change to `None` leaves a flag out."""
     defaults = {
         "dataset_name": corpus,
         "model_name_or_path": encoder,
@@ -47,4 +74,5 @@ def settings(corpus, encoder, **changes):
         "learning_rate": 1e-2,
         "seed": 7,
     }
-    return [word for name, value in (defaults | changes).items() for word in (f"--{name}", str(value))]
+    flags = {name: value for name, value in (defaults | changes).items() if value is not None}
+    return [word for name, value in flags.items() for word in (f"--{name}", str(value))]

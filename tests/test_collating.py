@@ -1,4 +1,5 @@
 import copy
+import logging
 
 import pytest
 import torch
@@ -93,6 +94,50 @@ def test_padding():
     assert batch["spans"][1, 2:].unique().tolist() == [0]
     assert batch["pairs"].shape == (2, 3, 2)
     assert batch["pair_labels"][1].unique().tolist() == [-100]
+
+
+def test_entities_of_the_same_span_and_type_are_one_entity(caplog):
+    record = copy.deepcopy(tiny.RECORDS[0])
+    record["entities"].append(dict(record["entities"][0]))
+    record["relations"].append({"type": "located_in", "head": 3, "tail": 1})
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    data = dataset([tiny.RECORDS[2], record])
+    logging.getLogger("transformers").removeHandler(caplog.handler)
+    item = data[1]
+    assert item["spans"][:3].tolist() == [[0, 2], [3, 5], [6, 7]]
+    assert item["span_labels"][:3].tolist() == [1, 2, 3]
+    assert item["span_labels"][3:].unique().tolist() == [0]
+    labels = {tuple(pair): label for pair, label in zip(item["pairs"].tolist(), item["pair_labels"].tolist())}
+    assert labels[0, 1] == [1, 1, 0]
+    assert len(item["pairs"]) == len(labels) == 3 * 2
+    assert data.num_merged_entities == 1
+    assert "1 entities have the span and type of another entity of their record" in caplog.text
+    assert dataset().num_merged_entities == 0
+
+
+def test_a_span_of_two_types_has_one_row_for_each_pair_of_spans():
+    record = copy.deepcopy(tiny.RECORDS[0])
+    record["entities"].append(record["entities"][0] | {"type": "Place"})
+    record["relations"].append({"type": "located_in", "head": 3, "tail": 1})
+    item = dataset([record])[0]
+    assert item["span_labels"][:4].tolist() == [1, 2, 3, 3]
+    spans = item["spans"].tolist()
+    pairs = [(*spans[head], *spans[tail]) for head, tail in item["pairs"].tolist()]
+    assert len(pairs) == len(set(pairs)) == 3 * 2
+    assert item["pair_labels"][pairs.index((0, 2, 3, 5))].tolist() == [1, 1, 0]
+    record["relations"] = [{"type": "located_in", "head": 0, "tail": 3}]
+    with pytest.raises(
+        ValueError, match=r"relation 0: expected two entities of different words, got 0 and 3.*\[0, 2\)"
+    ):
+        dataset([record])
+
+
+def test_a_symmetric_relation_of_entities_that_start_together_keeps_its_direction():
+    record = {"tokens": ["Ada", "Park"], "entities": [], "relations": [{"type": "married_to", "head": 1, "tail": 0}]}
+    record["entities"] = [{"type": "Person", "start": 0, "end": end} for end in (1, 2)]
+    item = dataset([record])[0]
+    assert item["pairs"].tolist() == [[1, 0], [0, 1]]
+    assert item["pair_labels"].tolist() == [[0, 0, 1], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import copy
 
+from datasets import Features
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spert.corpora.columnar import checked_table
-from spert.corpora.schema import FEATURES, checked_record
+from spert.corpora.schema import FEATURES, TEXT_FEATURES, checked_record
 from spert.corpora.types import CorpusTypes, TypeName
 from tests import tiny
 
@@ -14,7 +15,18 @@ TYPES = CorpusTypes(
     {name: TypeName(name, name) for name in tiny.ENTITY_TYPES},
     {name: TypeName(name, name) for name in tiny.RELATION_TYPES},
 )
-ODD = [None, True, 1, -1, 99, 1.0, "", "x", "Place", [], [1], {}, {"type": "Place"}, 2**70, "\ud800"]
+RECORDS = [
+    *tiny.RECORDS,
+    {
+        "id": "e",
+        "tokens": ["Oslo", "."],
+        "entities": [],
+        "relations": [],
+        "text": "In Oslo.",
+        "words": [[3, 7], [7, 8]],
+    },
+]
+ODD = [None, True, 1, -1, 99, 1.0, "", "x", "Place", [], [1], [1, 2], {}, {"type": "Place"}, 2**70, "\ud800"]
 
 
 def places(value, path=()):
@@ -25,7 +37,7 @@ def places(value, path=()):
         yield from places(child, (*path, key))
 
 
-PLACES = [path for path in places(tiny.RECORDS) if path]
+PLACES = [path for path in places(RECORDS) if path]
 
 
 def outcome(task):
@@ -36,21 +48,30 @@ def outcome(task):
         return str(error)
 
 
+def rows_of(table):
+    """The rows of a table; a text is left out where a record has none."""
+    return [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]
+
+
 def test_rows_are_those_of_the_records():
     table = checked_table(tiny.RECORDS, "f", TYPES)
     assert table.schema == FEATURES.arrow_schema
     expected = [checked_record(record, "f", number, TYPES) for number, record in enumerate(tiny.RECORDS)]
     assert table.to_pylist() == expected
+    table = checked_table(RECORDS, "f", TYPES)
+    assert table.schema == Features(FEATURES | TEXT_FEATURES).arrow_schema
+    assert rows_of(table)[:-1] == expected
+    assert rows_of(table)[-1] == RECORDS[-1]
     assert checked_table([], "f").num_rows == 0
 
 
 @given(path=st.sampled_from(PLACES), odd=st.sampled_from(ODD), known=st.sampled_from([None, TYPES]))
 @settings(max_examples=400, deadline=None)
 def test_what_one_refuses_the_other_refuses_with_the_same_words(path, odd, known):
-    records = copy.deepcopy(tiny.RECORDS)
+    records = copy.deepcopy(RECORDS)
     place = records
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = odd
     expected = outcome(lambda: [checked_record(record, "f", number, known) for number, record in enumerate(records)])
-    assert outcome(lambda: checked_table(records, "f", known).to_pylist()) == expected
+    assert outcome(lambda: rows_of(checked_table(records, "f", known))) == expected

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import pytest
@@ -92,3 +93,15 @@ def test_saves_into_this_projects_layout(checkpoint, types, tmp_path):
     loaded = AutoModel.from_pretrained(tmp_path / "converted", trust_remote_code=True)
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
     assert loaded.config.symmetric_relations == ["married_to"]
+
+
+def test_a_vocabulary_that_does_not_fit_is_refused(checkpoint, types):
+    file = checkpoint / "vocab.txt"
+    pieces = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(pieces[:-1]) + "\n", encoding="utf-8")
+    message = rf"vocab.txt: expected {len(pieces)} pieces, as many as .* got {len(pieces) - 1}"
+    with pytest.raises(ValueError, match=message):
+        convert_checkpoint(checkpoint, types)
+    file.write_text("\n".join([*pieces[:-1], pieces[5]]) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"expected each piece once, got '{re.escape(pieces[5])}' in line 6"):
+        convert_checkpoint(checkpoint, types)

@@ -1,10 +1,21 @@
 import copy
 import json
+import re
 
 import pytest
 from datasets import concatenate_datasets
 
-from spert.corpora import FEATURES, load_corpus, load_files, read_spert_json, read_types, types_of, write_spert_json
+from spert.corpora import (
+    FEATURES,
+    TEXT_FEATURES,
+    load_corpus,
+    load_files,
+    read_spert_json,
+    read_types,
+    types_of,
+    write_spert_json,
+)
+from spert.corpora.duplicates import merged_entities
 from tests import tiny
 
 RECORD = {
@@ -78,12 +89,101 @@ class TestShippedCorpus:
         ]
         assert len(nested) >= 10
 
+    def test_the_readme_counts_the_sentences(self, root, corpus):
+        readme = (root / "examples" / "gazette" / "README.md").read_text()
+        assert f"\n{sum(corpus.num_rows.values())} sentences " in readme
+        assert ", ".join(f"`{split}.json` ({number})" for split, number in corpus.num_rows.items()) in readme
+
+    def test_the_sentence_of_the_demonstration_has_unseen_names(self, root, corpus):
+        sentence = re.search("^DEMO_SENTENCE := (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1]
+        names = set(re.findall(r"\b[A-Z]\w+", sentence))
+        assert names == {"Vera", "Lund", "Tromso", "Nils", "Polar", "Kayaks", "Sea", "Needle"}
+        words = {word for split in corpus.values() for tokens in split["tokens"] for word in tokens}
+        assert not names & words
+
     def test_types(self, corpus):
         types = types_of(corpus)
         assert list(types.entities) == ["Person", "Organization", "Place", "Product"]
         assert len(types.relations) == 5
         assert types.symmetric_relations == ("married_to",)
         assert set(corpus) == {"train", "validation", "test"}
+
+
+TEXT = {"text": "Ada of  Oslo", "words": [[0, 3], [4, 6], [8, 12]]}
+
+
+class TestText:
+    def test_a_text_and_its_words_are_columns(self, tmp_path):
+        corpus = load_corpus(written(tmp_path / "mine.json", [RECORD | TEXT, RECORD]))
+        first, second = corpus["train"]
+        assert (first["text"], first["words"]) == ("Ada of  Oslo", [[0, 3], [4, 6], [8, 12]])
+        assert (second["text"], second["words"]) == (None, None)
+        assert corpus["train"].features == FEATURES | TEXT_FEATURES
+
+    def test_words_are_found_in_a_text_of_tokens_and_white_space(self, tmp_path):
+        corpus = load_corpus(written(tmp_path / "mine.json", [RECORD | {"text": " Adaof\tOslo "}]))
+        assert corpus["train"][0]["words"] == [[1, 4], [4, 6], [7, 11]]
+
+    def test_splits_with_and_without_text_can_be_joined(self, tmp_path):
+        written(tmp_path / "train.json", [RECORD | TEXT])
+        written(tmp_path / "test.json", [RECORD | {"tokens": ["Tom", "of", "Oslo"]}])
+        fold = load_corpus(tmp_path, fold=0, num_folds=2)
+        texts = sorted((rows["text"] for split in fold.values() for rows in split), key=str)
+        assert texts == ["Ada of  Oslo", None]
+
+    def test_text_is_written_and_read_again(self, tmp_path):
+        records = read_spert_json(written(tmp_path / "a.json", [RECORD | TEXT, RECORD]))
+        write_spert_json(tmp_path / "b.json", records)
+        assert read_spert_json(tmp_path / "b.json") == records
+        write_spert_json(tmp_path / "c.json", load_corpus(tmp_path / "a.json")["train"])
+        assert read_spert_json(tmp_path / "c.json") == records
+        assert records[0]["text"] == "Ada of  Oslo"
+        assert "text" not in records[1]
+
+
+class TestDuplicateEntities:
+    ADA, OSLO = RECORD["entities"]
+    TWICE = RECORD | {
+        "entities": [ADA, OSLO, ADA],
+        "relations": [
+            {"type": "lives_in", "head": 0, "tail": 1},
+            {"type": "lives_in", "head": 2, "tail": 1},
+            {"type": "knows", "head": 2, "tail": 1},
+        ],
+    }
+
+    def test_they_are_one_entity_with_all_relations(self, tmp_path):
+        corpus = load_corpus(written(tmp_path / "mine.json", [RECORD, self.TWICE]))
+        first, second = corpus["train"]
+        assert first["entities"] == second["entities"] == RECORD["entities"]
+        assert second["relations"] == [{"type": kind, "head": 0, "tail": 1} for kind in ("lives_in", "knows")]
+
+    def test_they_are_counted_also_from_the_cache_and_in_folds(self, tmp_path):
+        path = written(tmp_path / "mine.json", [self.TWICE, RECORD | {"tokens": ["Tom", "of", "Oslo"]}])
+        assert merged_entities(load_corpus(path)) == 1
+        again = load_corpus(path)
+        assert merged_entities(again) == merged_entities(again["train"].select([1])) == 1
+        assert list(types_of(again).entities) == ["Person", "Place"]
+        assert merged_entities(load_corpus(path, fold=0, num_folds=2)) == 1
+        assert merged_entities(load_corpus(written(tmp_path / "other.json", [RECORD]))) == 0
+
+    def test_splits_are_added_up(self, tmp_path):
+        written(tmp_path / "train.json", [self.TWICE, self.TWICE])
+        written(tmp_path / "test.json", [self.TWICE])
+        written(tmp_path / "types.json", TYPES)
+        assert merged_entities(load_corpus(tmp_path)) == 3
+
+    def test_equal_words_of_two_types_stay_two_entities(self, tmp_path):
+        record = RECORD | {"entities": [self.ADA, self.OSLO, self.ADA | {"type": "Place"}]}
+        corpus = load_corpus(written(tmp_path / "mine.json", [record]))
+        assert corpus["train"][0]["entities"] == record["entities"]
+        assert merged_entities(corpus) == 0
+
+    def test_a_relation_of_an_entity_with_its_duplicate_is_refused(self, tmp_path):
+        record = self.TWICE | {"relations": [{"type": "knows", "head": 0, "tail": 2}]}
+        path = written(tmp_path / "mine.json", [RECORD, record])
+        with pytest.raises(ValueError, match=r"record 1, field 'relations', entry 0: .* entities 0 and 2, which have"):
+            load_corpus(path)
 
 
 class TestOwnFiles:
@@ -228,6 +328,13 @@ def changed(path, value):
         (("relations", 0, "head"), 0.5, "field 'head': expected a whole number, got 0.5"),
         (("relations", 0), "x", "expected an object with type, head and tail, got 'x'"),
         (("orig_id",), [1], "field 'orig_id': expected a string or a whole number, got"),
+        (("text",), 3, "field 'text': expected a string, got 3"),
+        (
+            ("text",),
+            "Ada in Oslo",
+            "field 'text': expected the token 1, 'of', at character 4, got 'in'.* in the field 'words'",
+        ),
+        (("text",), "Ada of Oslo.", r"white space after the last token, got '\.'.* or leave 'text' out"),
     ],
 )
 def test_a_broken_record_is_named_with_file_number_field_and_value(tmp_path, path, value, message):
@@ -235,6 +342,27 @@ def test_a_broken_record_is_named_with_file_number_field_and_value(tmp_path, pat
     types = read_types(written(tmp_path / "types.json", TYPES))
     with pytest.raises(ValueError, match=message) as refused:
         read_spert_json(file, types)
+    assert str(refused.value).startswith(f"{file}, record 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("Ada", "field 'words': expected a list, got 'Ada'"),
+        ([[0, 3], [4, 6]], "field 'words': expected a range of characters for each of 3 tokens, got 2"),
+        ([[0, 3], [4, 6], [8, 12, 13]], r"entry 2: expected two whole numbers, \[start, end\), got \[8, 12, 13\]"),
+        ([[0, 3], [4, 6], [8, 12.0]], r"entry 2: expected two whole numbers, .* got \[8, 12.0\]"),
+        ([[0, 3], [4, True], [8, 12]], r"entry 1: expected two whole numbers, .* got \[4, True\]"),
+        ([[0, 3], [4, 6], [8, 13]], r"entry 2: .* within \[6, 12\), .* got \[8, 13\)"),
+        ([[0, 3], [2, 6], [8, 12]], r"entry 1: .* within \[3, 12\), .* got \[2, 6\)"),
+        ([[0, 3], [6, 4], [8, 12]], r"entry 1: .* got \[6, 4\)"),
+        ([[-1, 3], [4, 6], [8, 12]], r"entry 0: .* within \[0, 12\), .* got \[-1, 3\)"),
+    ],
+)
+def test_words_that_are_not_in_the_text_are_refused(tmp_path, words, message):
+    file = written(tmp_path / "mine.json", [RECORD, RECORD | TEXT | {"words": words}])
+    with pytest.raises(ValueError, match=message) as refused:
+        load_corpus(file)
     assert str(refused.value).startswith(f"{file}, record 1")
 
 

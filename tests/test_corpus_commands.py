@@ -1,11 +1,13 @@
 import copy
 import json
 import sys
+from importlib.abc import MetaPathFinder
 
 import pytest
 from typer.testing import CliRunner
 
 from spert.cli import app, main
+from spert.corpora import ade
 
 RECORD = {
     "tokens": ["Ada", "of", "Oslo"],
@@ -13,6 +15,24 @@ RECORD = {
     "relations": [{"type": "knows", "head": 0, "tail": 1}],
 }
 TYPES = {"entities": {"Person": {}, "Place": {}}, "relations": {"knows": {"symmetric": True}, "eats": {}}}
+
+
+class NoSpacy(MetaPathFinder):
+    """Finds no spaCy, as on a machine where it is not installed."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] == "spacy":
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+@pytest.fixture
+def no_spacy(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "spacy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [NoSpacy(), *sys.meta_path])
+    ade._english.cache_clear()
+    yield
+    ade._english.cache_clear()
 
 
 def run(*arguments):
@@ -57,8 +77,21 @@ WIDE = {"type": "Person", "start": 0, "end": 12}
             "warning",
             "1 of 3 entities (33.33%) are wider than 10",
         ),
-        (other(entities=[RECORD["entities"][0]] * 2), "warning", "the entity Person [0, 1) stands 2 times"),
-        (other(relations=RECORD["relations"] * 2), "warning", "the relation knows from 0 to 1 stands 2 times"),
+        (
+            other(entities=[RECORD["entities"][0]] * 2, relations=[]),
+            "warning",
+            "the entity Person [0, 1) stands 2 times; it counts once",
+        ),
+        (
+            other(relations=RECORD["relations"] * 2),
+            "warning",
+            "the relation knows from 0 to 1 stands 2 times; it counts once",
+        ),
+        (
+            other(text="Ada in Rome", words=[[0, 3], [4, 6], [7, 11]]),
+            "warning",
+            "the text has 'in' at [4, 6), the token is 'of'",
+        ),
         (
             other(relations=[{"type": "knows", "head": head, "tail": 1 - head} for head in (0, 1)]),
             "warning",
@@ -69,7 +102,25 @@ WIDE = {"type": "Person", "start": 0, "end": 12}
 def test_each_fault_is_reported(folder, record, kind, message):
     done = run("check", folder(train=[RECORD, record]))
     assert any(line.startswith(f"{kind}: ") and message in line for line in done.output.splitlines()), done.output
+    assert done.output.count(message) == 1
     assert done.exit_code == (1 if kind == "error" else 0)
+
+
+def test_what_just_fits_is_no_fault(folder):
+    def wide(words, *tokens):
+        entity = {"type": "Person", "start": 0, "end": words}
+        return {"tokens": [*tokens, *["a"] * words], "entities": [entity], "relations": []}
+
+    assert run("check", folder(train=[wide(10, "b"), RECORD])).output == "0 error(s), 0 warning(s).\n"
+    assert "1 of 3 entities (33.33%) are wider than 10" in run("check", folder(train=[wide(11), RECORD])).output
+    related = wide(11, "b") | {"relations": [{"type": "knows", "head": 1, "tail": 0}]}
+    related["entities"] = [*related["entities"], {"type": "Place", "start": 11, "end": 12}]
+    assert "find them, nor 1 of 2 relations." in run("check", folder(train=[related, RECORD])).output
+    place = folder(train=[wide(99)])
+    assert run("check", place, "--max-span-width", "99").output == "0 error(s), 0 warning(s).\n"
+    done = run("check", folder(train=[wide(100)]))
+    assert "record 0, entity 0: 100 words, a model takes at most 99" in done.output
+    assert done.exit_code == 1
 
 
 def test_all_faults_of_all_splits_are_reported(folder):
@@ -88,13 +139,23 @@ def test_sentences_too_long_for_an_encoder(folder, tiny_bert_folder):
     done = run("check", place / "train.json", "--model", tiny_bert_folder)
     assert done.exit_code == 1
     assert "record 1: 602 pieces, the encoder takes at most 512" in done.output
+    longest = other(tokens=["Oslo"] * 510, entities=[], relations=[])
+    assert run("check", folder(train=[longest]) / "train.json", "--model", tiny_bert_folder).exit_code == 0
 
 
 def test_stats(root):
     done = run("stats", root / "examples" / "gazette")
     assert done.exit_code == 0
-    assert "| sentences | 239 | 40 | 60 |" in done.output
-    assert "| married_to (symmetric) | 21 | 2 | 5 |" in done.output
+    assert "| sentences | 641 | 70 | 100 |" in done.output
+    assert "| married_to (symmetric) | 80 | 6 | 7 |" in done.output
+    assert "duplicate" not in done.output
+
+
+def test_stats_count_duplicate_entities(folder):
+    twice = RECORD | {"entities": [*RECORD["entities"], RECORD["entities"][0]]}
+    done = run("stats", folder(train=[twice, other()], test=[RECORD]))
+    assert "| entities | 4 | 2 |" in done.output
+    assert "| duplicate entities, merged | 1 | 0 |" in done.output
 
 
 @pytest.mark.parametrize("name", ["conll04", "scierc", "ade"])
@@ -124,6 +185,41 @@ def test_convert_counts_what_it_changes(tmp_path):
     assert "1 spans widened to whole words" in done.output
     assert "1 relations between sentences" in done.output
     assert len(json.loads((tmp_path / "x.json").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stats", "ade", "--data-dir", "{tmp}"], "ade: splitting DRUG-AE.rel into words needs spaCy"),
+        (["convert", "{tmp}/a.json", "{tmp}/a.spacy"], "The format 'spacy' needs spaCy"),
+    ],
+)
+def test_without_spacy_the_message_says_how_to_install_it(tmp_path, monkeypatch, capsys, no_spacy, arguments, message):
+    (tmp_path / "DRUG-AE.rel").write_text(f"1|Rash after aspirin in {tmp_path}.|Rash|10|14|aspirin|21|28\n")
+    (tmp_path / "a.json").write_text(json.dumps([RECORD]))
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", ["spert", "corpus", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == f"spert: {message}: pip install 'spert[spacy]'.\n"
+
+
+def test_sentences_are_split_without_spacy(tmp_path, no_spacy):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"text": "Dr. Ray came. Tom left.", "entities": []}))
+    done = run("convert", tmp_path / "x.jsonl", tmp_path / "x.json", "--split-sentences")
+    assert done.exit_code == 0, done.output
+    assert [record["text"] for record in json.loads((tmp_path / "x.json").read_text())] == [
+        "Dr. Ray came.",
+        "Tom left.",
+    ]
+
+
+def test_document_starts_are_counted(tmp_path):
+    (tmp_path / "x.conll").write_text("-DOCSTART- -X- -X- O\n\nOslo NNP B-NP B-LOC\n\n-DOCSTART- O\n\n")
+    done = run("convert", tmp_path / "x.conll", tmp_path / "x.json")
+    assert "2 -DOCSTART- lines left out" in done.output
+    assert "x.json: 1 records" in done.output
 
 
 def test_faults_are_one_line(tmp_path, monkeypatch, capsys):

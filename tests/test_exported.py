@@ -1,6 +1,7 @@
 """Exported graphs compute what the model computes, for any batch and length."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from spert import SpertModel, SpertProcessor
 from spert.cli import app
 from spert.corpora import load_corpus
+from spert.decoding_spert import decode
 from spert.exported import ExportedModel, export_model
 from spert.prediction import predict
 from spert.spans_spert import RangePooler
@@ -54,6 +56,31 @@ def test_parity(exported, format, batch):
     inputs = tiny.processor("bert")([SENTENCES[index] for index in batch], is_split_into_words=True)
     with torch.inference_mode():
         assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_given_entities(exported, format, number):
+    model, folder = exported(format)
+    inputs = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    given = torch.zeros((len(tiny.SENTENCES), number, 2), dtype=torch.long)
+    spans = torch.tensor([[3, 5], [0, 2], [0, 8]])[:number]
+    given[0] = given[2] = spans
+    with torch.inference_mode():
+        found, expected = ExportedModel(folder)(**inputs, given_entities=given), model(**inputs, given_entities=given)
+    assert_equal(found, expected, 1e-4)
+    assert found.candidate_counts.tolist() == [number, 0, number, 0]
+    assert [len(one.entities) for one in decode(found, given_types=[None] * 4)] == [number, 0, number, 0]
+
+
+@pytest.mark.slow
+def test_a_folder_of_an_earlier_version_is_refused(exported, tmp_path):
+    _, folder = exported("torch")
+    shutil.copytree(folder, tmp_path / "old")
+    (tmp_path / "old" / "entities.pt2").unlink()
+    with pytest.raises(FileNotFoundError, match=r"expected entities.pt2 beside spans.pt2"):
+        ExportedModel(tmp_path / "old")
 
 
 @pytest.mark.slow

@@ -33,6 +33,12 @@ def test_folds_part_all_sentences(folder):
     assert "fold 3 of 5, made by the order of SHA-256" in again["test"].info.description
 
 
+@pytest.mark.parametrize("num_folds", [2, 25])
+def test_there_may_be_two_folds_or_as_many_as_sentences(folder, num_folds):
+    tests = [load_corpus(folder, fold=fold, num_folds=num_folds)["test"] for fold in (0, num_folds - 1)]
+    assert [len(set(map(tuple, test["tokens"]))) for test in tests] == ([13, 12] if num_folds == 2 else [1, 1])
+
+
 @pytest.mark.parametrize(
     ("fold", "num_folds", "message"),
     [

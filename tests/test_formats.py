@@ -229,6 +229,22 @@ class TestFilesAsTheToolsWriteThem:
         assert [(entity["start"], entity["end"]) for entity in one["entities"]] == [(1, 3), (3, 4)]
         assert (two["id"], two["tokens"]) == ("1", ["v"])
 
+    def test_only_a_sentence_of_one_word_is_a_document_start(self, tmp_path):
+        (tmp_path / "x.bio").write_text(
+            "-DOCSTART- -X- -X- O\n\nthe O\n-DOCSTART- O\n\n-DOCSTART- O\nline O\n\n-DOCSTART- B-Word\n"
+        )
+        reading = Reading()
+        read = read_records(tmp_path / "x.bio", reading)
+        assert [record["tokens"] for record in read] == [["the", "-DOCSTART-"], ["-DOCSTART-", "line"], ["-DOCSTART-"]]
+        assert [record["id"] for record in read] == ["0", "1", "2"]
+        assert reading.lost == {"-DOCSTART- lines left out": 1}
+        write_records(tmp_path / "y.bio", read)
+        assert read_records(tmp_path / "y.bio", Reading()) == read
+        with pytest.raises(
+            ValueError, match="record '2': expected a sentence, got '-DOCSTART-', which starts a document"
+        ):
+            write_records(tmp_path / "y.bio", [read[2] | {"entities": []}])
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -282,6 +298,39 @@ class TestCharacters:
     def test_unknown_choices_are_refused(self, choice):
         with pytest.raises(ValueError, match="expected one of"):
             Reading(**choice)
+
+
+class TestText:
+    TEXT = "Ada  Park (of Oslo). She left."
+
+    @pytest.fixture
+    def record(self, tmp_path):
+        line = {"id": "x", "text": self.TEXT, "entities": [{"type": "Person", "start": 0, "end": 9}]}
+        (tmp_path / "x.jsonl").write_text(json.dumps(line))
+        (record,) = read_records(tmp_path / "x.jsonl", Reading())
+        return record
+
+    def test_a_text_is_kept_with_the_words_in_it(self, record):
+        assert record["text"] == self.TEXT
+        assert [self.TEXT[start:end] for start, end in record["words"]] == record["tokens"]
+        assert record["tokens"][:4] == ["Ada", "Park", "(", "of"]
+
+    def test_each_sentence_keeps_its_part(self, tmp_path, record):
+        first, second = read_records(tmp_path / "x.jsonl", Reading(split_sentences=True))
+        assert (first["text"], second["text"]) == ("Ada  Park (of Oslo).", "She left.")
+        assert second["words"] == [[0, 3], [4, 8], [8, 9]]
+
+    @pytest.mark.parametrize("name", ["spert-json", "json-lines", "spacy", "parquet"])
+    def test_formats_that_hold_words_keep_it(self, tmp_path, record, name):
+        corpus = [record, RECORDS[1]]
+        write_records(tmp_path / "out" / ENDINGS[name], corpus, name)
+        assert read_records(tmp_path / "out" / ENDINGS[name], Reading(), name) == corpus
+
+    @pytest.mark.parametrize("name", ["brat", "label-studio", "doccano"])
+    def test_formats_without_words_join_them_by_spaces(self, tmp_path, record, name):
+        write_records(tmp_path / "out" / ENDINGS[name], [record], name)
+        (back,) = read_records(tmp_path / "out" / ENDINGS[name], BY_WHITE_SPACE, name)
+        assert back == {key: record[key] for key in ("id", "tokens", "entities", "relations")}
 
 
 def test_formats_by_ending_and_name(tmp_path):

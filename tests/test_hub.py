@@ -1,13 +1,19 @@
 """To the Hub and back: the real client, against a server on this machine."""
 
+import functools
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
+from spert.hub import check_token, files_to_push, push_folder
+from tests import tiny
 from tests.hub_server import HubServer
 from tests.runs import ONE, settings, train
 from tests.tolerance import assert_close
@@ -127,7 +133,7 @@ def test_a_push_that_is_refused_says_how_to_go_on(hub, trained, tmp_path, token,
     done = spert("push", trained, "org/spert-small", env=environment(hub, tmp_path, token))
     assert done.returncode == 1
     assert message in done.stderr
-    assert f"go on with: spert push {trained} org/spert-small" in done.stderr
+    assert f"To try again: spert push {trained} org/spert-small" in done.stderr
     assert "Traceback" not in done.stderr
     assert snapshot(trained) == before
 
@@ -138,7 +144,7 @@ def test_a_connection_cut_in_the_middle_of_an_upload(hub, trained, tmp_path):
     before = snapshot(trained)
     done = spert("push", trained, "org/spert-small", env=environment(hub, tmp_path, "hf_writer"))
     assert done.returncode == 1
-    assert "the upload did not come about" in done.stderr
+    assert "the upload failed" in done.stderr
     assert len(hub.repos["org/spert-small"].commits) == 1, "nothing half-way"
     assert snapshot(trained) == before
     hub.cut_uploads = 1  # a single break is tried again by the client
@@ -161,6 +167,99 @@ def test_training_pushes_its_result(hub, small_corpus, small_encoder, tmp_path):
     assert b'model="org/from-training"' in hub.repos["org/from-training"].commits[-1][1]["README.md"]
     for file in (tmp_path / "yes").iterdir():
         assert b"hf_writer" not in file.read_bytes(), file
+
+
+@pytest.fixture
+def local(hub, monkeypatch):
+    """Pushes of this process go to the server."""
+    monkeypatch.setattr("spert.hub.HfApi", functools.partial(HfApi, endpoint=hub.url))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    return hub
+
+
+@pytest.fixture
+def model_folder(saved_model, tmp_path):
+    return Path(shutil.copytree(saved_model, tmp_path / "model"))
+
+
+class TestWhatGoesUp:
+    def test_all_of_a_saved_model(self, saved_model):
+        assert {file.name for file in files_to_push(saved_model)} == {file.name for file in saved_model.iterdir()}
+
+    def test_parts_of_the_weights(self, tmp_path):
+        model, processor = tiny.model("bert"), tiny.processor("bert")
+        model.save_pretrained(tmp_path, max_shard_size="20KB")
+        processor.save_pretrained(tmp_path)
+        parts = {file.name for file in tmp_path.glob("model-*.safetensors")}
+        assert len(parts) > 1
+        assert parts | {"model.safetensors.index.json"} <= {file.name for file in files_to_push(tmp_path)}
+
+    def test_foreign_files_stay(self, model_folder, local):
+        ours = {file.name for file in model_folder.iterdir()}
+        foreign = [
+            "private_spert.py",
+            ".env_spert.py",
+            "diagram.png",
+            "vocab.bak",
+            "metrics_private.json",
+            "model-1.safetensors",
+        ]
+        for name in foreign:
+            (model_folder / name).write_text("secret")
+        (model_folder.parent / "secret").write_text("secret")
+        (model_folder / "link.png").symlink_to(model_folder.parent / "secret")
+        (model_folder / "metrics.json").write_text("{}")
+        push_folder(model_folder, "org/x", token="hf_writer")
+        assert local.repos["org/x"].commits[-1][1].keys() == ours | {"metrics.json"}
+
+    def test_a_symbolic_link_out_of_the_folder_is_refused(self, model_folder):
+        secret = model_folder.parent / "secret.json"
+        secret.write_text("{}")
+        (model_folder / "metrics.json").symlink_to(secret)
+        with pytest.raises(ValueError, match=r"metrics\.json: expected a file, got a symbolic link to .*secret\.json"):
+            files_to_push(model_folder)
+
+    @pytest.mark.parametrize("parts", ["{}", '{"weight_map": {"a": "../secret"}}', '{"weight_map": {"a": 1}}', "[]"])
+    def test_an_index_that_names_no_parts(self, model_folder, parts):
+        (model_folder / "model.safetensors.index.json").write_text(parts)
+        with pytest.raises(ValueError, match=r"index\.json: expected 'weight_map' from tensors to names of files"):
+            files_to_push(model_folder)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "spans_spert.py", "modeling_spert.py"])
+    def test_a_file_is_missing(self, model_folder, name):
+        (model_folder / name).unlink()
+        with pytest.raises((ValueError, FileNotFoundError), match=name):
+            files_to_push(model_folder)
+
+    def test_the_card_names_the_repository(self, model_folder, local):
+        card = 'pipeline("entity-relation-extraction", model="outputs/a", trust_remote_code=True)\nmodel="outputs/a"\n'
+        (model_folder / "README.md").write_text(card)
+        push_folder(model_folder, "org/x", token="hf_writer")
+        pushed = local.repos["org/x"].commits[-1][1]["README.md"].decode()
+        assert pushed == card.replace("outputs/a", "org/x", 1)
+        assert (model_folder / "README.md").read_text() == card
+
+
+def test_private_onto_a_public_repository_is_refused(model_folder, local):
+    push_folder(model_folder, "org/x", token="hf_writer")
+    commits = len(local.repos["org/x"].commits)
+    with pytest.raises(ValueError, match=r"expected a private repository .--private., but it exists and is public"):
+        push_folder(model_folder, "org/x", token="hf_writer", private=True)
+    assert len(local.repos["org/x"].commits) == commits
+    push_folder(model_folder, "org/y", token="hf_writer", private=True)
+    push_folder(model_folder, "org/y", token="hf_writer", private=True)
+    assert local.repos["org/y"].private
+
+
+def test_without_a_network(model_folder, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setattr("spert.hub.HfApi", functools.partial(HfApi, endpoint=address))
+        with pytest.raises(ConnectionError, match=r"org/x: the upload failed: .*To try again: spert push .* --private"):
+            push_folder(model_folder, "org/x", token="hf_writer", private=True)
+        with pytest.raises(ConnectionError, match="expected a token that the Hub knows"):
+            check_token("hf_writer")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -5,9 +5,9 @@ import warnings
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import AutoModel
+from transformers import AutoModel, AutoProcessor, Trainer, TrainingArguments
 
-from spert import SpertConfig, SpertModel, modeling_spert
+from spert import SpertConfig, SpertModel, heads_spert, modeling_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.decoding_spert import decode
 from spert.modeling_spert import entity_loss, relation_loss
@@ -413,3 +413,184 @@ def test_compiling_makes_few_graphs_whatever_the_shapes():
         assert_close(found.candidate_logits, expected.candidate_logits)
     assert counters["stats"]["unique_graphs"] <= 8
     torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("context", ["localized", "cls"])
+def test_the_classifier_piece_may_stand_anywhere(context):
+    model = tiny.model("bert", relation_context=context)
+    batch = tiny.processor("bert")(tiny.SENTENCES[:1], is_split_into_words=True)
+    at_start = model(**batch)
+    batch["cls_piece"] = torch.tensor([batch["input_ids"].shape[1] - 1])
+    outputs = model(**batch)
+    hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[0]
+    hidden = torch.cat((hidden[-1:], hidden[1:]))  # the formula reads the classifier piece at 0
+    spans = outputs.spans[0].tolist()
+    assert_close(outputs.entity_logits[0], plain_entity_logits(model, hidden, batch["word_pieces"][0], spans))
+    assert (outputs.entity_logits - at_start.entity_logits).abs().max() > 0.1
+    head, tail = ordered_pairs(outputs.candidate_counts, torch.arange(len(outputs.candidate_logits)))
+    found = [spans[index] for index in outputs.candidate_entities[:, 1].tolist()]
+    pairs = [[found[i], found[j]] for i, j in zip(head.tolist(), tail.tolist())]
+    assert pairs
+    assert_close(outputs.candidate_logits, plain_relation_logits(model, hidden, batch["word_pieces"][0], pairs))
+
+
+def test_an_encoder_in_half_precision_is_trained_in_full(tiny_bert_folder, tmp_path):
+    AutoModel.from_pretrained(tiny_bert_folder, dtype=torch.bfloat16).save_pretrained(tmp_path)
+    model = SpertModel.from_encoder(str(tmp_path), entity_types=["A"])
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("num_widths", [1, 2, 3])
+def test_results_do_not_depend_on_how_many_widths_are_joined(monkeypatch, num_widths):
+    model = tiny.model("bert", max_span_width=8)
+    batch = tiny.processor("bert")([tiny.SENTENCES[2]], is_split_into_words=True)
+    with torch.inference_mode():
+        whole = model(**batch).entity_logits
+        limit = num_widths * len(tiny.SENTENCES[2]) * 32
+        monkeypatch.setattr(heads_spert, "JOINED_WIDTHS_ELEMENTS", {"cpu": limit})
+        assert_close(model(**batch).entity_logits, whole)
+
+
+def test_trainer_saves_what_loads(tmp_path):
+    model, processor = tiny.model("bert"), tiny.processor("bert")
+    dataset = SpertTrainingDataset(tiny.RECORDS, processor, model.config, num_negative_spans=5)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"), max_steps=2, per_device_train_batch_size=2, save_steps=2, report_to=[]
+    )
+    trainer = Trainer(
+        model, arguments, train_dataset=dataset, data_collator=SpertDataCollator(processor), processing_class=processor
+    )
+    assert not trainer.model_accepts_loss_kwargs, "the loss is a mean already"
+    trainer.train()
+    loaded = AutoModel.from_pretrained(tmp_path / "out" / "checkpoint-2", trust_remote_code=True)
+    batch = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+    with torch.inference_mode():
+        assert_close(loaded(**batch).entity_logits, model.eval()(**batch).entity_logits)
+    assert AutoProcessor.from_pretrained(tmp_path / "out" / "checkpoint-2", trust_remote_code=True)
+
+
+class TestGivenEntities:
+    GIVEN = torch.tensor([[[3, 5], [0, 2], [0, 7]], [[0, 0], [0, 0], [0, 0]], [[7, 9], [0, 0], [0, 0]]])
+
+    @pytest.fixture
+    def batch(self):
+        return tiny.processor("bert")(tiny.SENTENCES[:3], is_split_into_words=True)
+
+    @pytest.mark.parametrize("context", ["localized", "full", "cls"])
+    def test_they_are_scored_as_found_ones(self, batch, context):
+        model = tiny.model("bert", relation_context=context, max_span_width=4)  # [0, 7) is wider
+        with torch.inference_mode():
+            outputs = model(**batch, given_entities=self.GIVEN)
+            hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        assert torch.equal(outputs.spans, self.GIVEN)
+        assert outputs.candidate_entities.tolist() == [[0, 0], [0, 1], [0, 2], [2, 0]]
+        assert outputs.candidate_counts.tolist() == [3, 0, 1]
+        spans = self.GIVEN[0].tolist()
+        word_pieces = batch["word_pieces"][0, : len(tiny.SENTENCES[0])]
+        assert_close(outputs.entity_logits[0], plain_entity_logits(model, hidden[0], word_pieces, spans))
+        pairs = [[spans[i], spans[j]] for i in range(3) for j in range(3) if i != j]
+        assert_close(outputs.candidate_logits, plain_relation_logits(model, hidden[0], word_pieces, pairs))
+
+    def test_the_steps_can_be_called_one_by_one(self, batch):
+        model = tiny.model("bert")
+        with torch.inference_mode():
+            outputs = model(**batch)
+            hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+            states = model.sentence_states(hidden, batch["word_pieces"], batch["cls_piece"])
+            found = model.find_entities(states)
+            assert_close(found.entity_logits, outputs.entity_logits)
+            assert_close(model.score_pairs(states, found), outputs.candidate_logits)
+
+    def test_decoding_keeps_them_and_their_order(self, batch):
+        model = tiny.model("bert", entity_threshold=1.0, overlapping_entities="none")
+        outputs = model(**batch, given_entities=self.GIVEN)
+        types = [["Place", None, "Person"], [], None]
+        found = decode(outputs, given_types=types)
+        assert [[one[:2] for one in sentence.entities] for sentence in found] == [
+            [(3, 5), (0, 2), (0, 7)],
+            [],
+            [(7, 9)],
+        ]
+        probabilities = outputs.entity_logits.softmax(-1)
+        likeliest = probabilities[0, 1, 1:].argmax().item()
+        kinds = [one.type for one in found[0].entities]
+        assert kinds == ["Place", tiny.ENTITY_TYPES[likeliest], "Person"]
+        scores = [
+            probabilities[0, 0, 3].item(),
+            probabilities[0, 1, 1 + likeliest].item(),
+            probabilities[0, 2, 1].item(),
+        ]
+        assert [one.score for one in found[0].entities] == pytest.approx(scores, abs=1e-5)
+        every = decode(outputs, outputs.decoding.override(relation_threshold=0.0), given_types=types)
+        assert {one[:2] for one in every[0].relations} == {(i, j) for i in range(3) for j in range(3) if i != j}
+
+    def test_they_stay_where_the_model_sees_none(self, batch):
+        model = tiny.model("bert")
+        with torch.no_grad():
+            model.span_classifier.linear.bias[0] = 100.0
+        outputs = model(**batch, given_entities=self.GIVEN)
+        assert outputs.candidate_counts.tolist() == [3, 0, 1]
+        assert [len(one.entities) for one in decode(outputs, given_types=[None] * 3)] == [3, 0, 1]
+        assert [one.entities for one in decode(outputs)] == [[], [], []]
+
+    def test_none_at_all(self, batch):
+        outputs = tiny.model("bert")(**batch, given_entities=torch.zeros((3, 0, 2), dtype=torch.long))
+        assert decode(outputs, given_types=[[], [], []]) == [([], [], None)] * 3
+
+    def test_misuse(self, batch):
+        model = tiny.model("bert")
+        with pytest.raises(ValueError, match="either `given_entities` or `spans`"):
+            model(**batch, given_entities=self.GIVEN, spans=self.GIVEN)
+        outputs = model(**batch, given_entities=self.GIVEN)
+        with pytest.raises(ValueError, match="each of the 3 sentences, got 1"):
+            decode(outputs, given_types=[[None]])
+        with pytest.raises(ValueError, match="each of the 3 given entities of sentence 0, got 1"):
+            decode(outputs, given_types=[[None], [], [None]])
+        with pytest.raises(ValueError, match=r"out of \['Person', 'Organization', 'Place'\] or None, got 'City'"):
+            decode(outputs, given_types=[[None, "City", None], [], [None]])
+
+
+class TestFromASpertModel:
+    @pytest.fixture
+    def source(self, tmp_path):
+        model = tiny.model("bert")
+        model.save_pretrained(tmp_path)
+        return model, str(tmp_path)
+
+    def test_encoder_and_shared_types_are_taken_over(self, source):
+        trained, folder = source
+        model = SpertModel.from_encoder(
+            folder, entity_types=["Place", "City", "Person"], relation_types=["married_to", "born_in"]
+        )
+        assert model.training
+        assert model.transferred == (("Place", "Person"), ("married_to",), True)
+        for name, value in trained.encoder.state_dict().items():
+            assert torch.equal(value, model.encoder.state_dict()[name])
+        assert torch.equal(model.width_embeddings.weight, trained.width_embeddings.weight)
+        ours, theirs = model.span_classifier.linear, trained.span_classifier.linear
+        for to, of in ((0, 0), (1, 3), (3, 1)):
+            assert torch.equal(ours.weight[to], theirs.weight[of])
+            assert ours.bias[to] == theirs.bias[of]
+        assert not any(torch.equal(ours.weight[2], row) for row in theirs.weight)
+        ours, theirs = model.pair_classifier.linear, trained.pair_classifier.linear
+        assert torch.equal(ours.weight[0], theirs.weight[2])
+        assert not any(torch.equal(ours.weight[1], row) for row in theirs.weight)
+        assert folder not in model.config.to_json_string()
+
+    @pytest.mark.parametrize(
+        ("fields", "transferred"),
+        [
+            ({"span_pooling": "mean"}, ((), (), True)),
+            ({"width_embedding_size": 5}, ((), (), False)),
+            ({"relation_context": "cls"}, (("Person",), (), True)),
+            ({"relation_types": []}, (("Person",), (), True)),
+        ],
+    )
+    def test_rows_of_another_meaning_are_not(self, source, fields, transferred):
+        fields = {"entity_types": ["Person"], "relation_types": ["works_for"]} | fields
+        assert SpertModel.from_encoder(source[1], **fields).transferred == transferred
+
+    def test_a_plain_encoder_has_no_heads(self, tiny_bert_folder, source):
+        assert SpertModel.from_encoder(str(tiny_bert_folder), entity_types=["A"]).transferred is None
+        with pytest.raises(ValueError, match="at least one entity type"):
+            SpertModel.from_encoder(source[1])

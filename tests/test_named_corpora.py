@@ -122,6 +122,8 @@ class TestAde:
             ("Drug", 3, 4),
         ]
         assert [first["id"], second["id"]] == ["1/0", "1/1"]
+        assert second["text"] == "Acute rash (FK506)-induced."
+        assert second["words"] == [[0, 5], [6, 10], [11, 12], [12, 17], [17, 18], [18, 19], [19, 26], [26, 27]]
 
     def test_equal_mentions_are_taken_in_turn(self, tmp_path):
         line = "1|aspirin rash aspirin rash|rash|8|12|aspirin|0|7\n"
@@ -190,6 +192,7 @@ class TestAde:
         assert max(map(len, rows["tokens"])) == 97
         assert max(one["end"] - one["start"] for entities in rows["entities"] for one in entities) == 14
         assert len(set(rows["id"])) == 4272
+        assert all([row["text"][start:end] for start, end in row["words"]] == row["tokens"] for row in rows)
 
     def test_real_folds_part_the_corpus_the_same_everywhere(self, data_dir):
         folds = [load_corpus("ade", str(data_dir / "ade"), fold=fold) for fold in (0, 1, 9)]

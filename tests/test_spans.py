@@ -141,3 +141,8 @@ def test_take_and_widths():
     index = torch.tensor([[2, 0], [1, 1]])
     assert take(rows, index).tolist() == [[[4, 5], [0, 1]], [[8, 9], [8, 9]]]
     assert span_widths(torch.tensor([[0, 3], [0, 0]])).tolist() == [3, 0]
+
+
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match="a pooling out of max, mean, sum, got 'median'"):
+        RangePooler(torch.zeros(1, 2, 3), "median")

@@ -9,7 +9,7 @@ from .ade import load_ade
 from .conll04 import load_conll04
 from .folds import fold_of
 from .own import load_files, load_own
-from .schema import FEATURES
+from .schema import FEATURES, TEXT_FEATURES, words_and_texts
 from .scierc import load_scierc
 from .spert_json import read_spert_json, write_spert_json
 from .types import CorpusTypes, TypeName, read_types, types_of
@@ -24,6 +24,7 @@ __all__ = [
     "CARDS",
     "CORPORA",
     "FEATURES",
+    "TEXT_FEATURES",
     "CorpusTypes",
     "TypeName",
     "load_corpus",
@@ -31,6 +32,7 @@ __all__ = [
     "read_spert_json",
     "read_types",
     "types_of",
+    "words_and_texts",
     "write_spert_json",
 ]
 
@@ -55,7 +57,8 @@ def load_corpus(
         types_file: the types of a user's own corpus. Default: the folder's `types.json`, or those of the data.
 
     Returns:
-        Splits with the columns of `FEATURES`. `types_of` gives their types.
+        Splits with the columns of `FEATURES`, and with those of `TEXT_FEATURES` where records have a text of their own.
+        `types_of` gives their types.
 
     Raises:
         FileNotFoundError: there is no such corpus, folder or file.

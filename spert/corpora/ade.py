@@ -15,8 +15,10 @@ from typing import Any
 from datasets import DatasetDict, concatenate_datasets
 
 from .download import PUBLISHED_AT, PublishedFile, download_files
+from .duplicates import merged_entities, with_merged_entities
 from .folds import check_fold, fold_of
 from .schema import checked_record
+from .spacy_extra import import_spacy
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_from_json
@@ -26,7 +28,7 @@ CARD = """
 
 Sentences of medical case reports with drugs and their adverse effects. `load_corpus("ade")` reads the raw `DRUG-AE.rel`
 and the ten published folds; where the folds are not at hand, ten are made from the raw file, the same on every
-machine, and the dataset's description says so.
+machine, and the dataset's description says so. Sentences of the raw file keep their text as it was written.
 
 {tables}
 
@@ -81,7 +83,7 @@ def ade_types() -> CorpusTypes:
 
 
 def read_raw(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> list[dict[str, Any]]:
-    """The sentences of `DRUG-AE.rel`, in the order of their first line; `id` is `PUBMED/NUMBER`.
+    """The sentences of `DRUG-AE.rel`, in the order of their first line, with their text; `id` is `PUBMED/NUMBER`.
 
     A line is `PubMed id | sentence | effect | begin | end | drug | begin | end`. Its offsets count from the start of an
     abstract that is not in the file: a pair of mentions is found in the sentence by text and by the distance between
@@ -131,7 +133,7 @@ def _places(sentence: str, effect: str, drug: str, distance: int) -> Iterator[_P
 
 
 def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
-    """Words, one entity for each distinct span and type, one relation (effect to drug) for each distinct pair."""
+    """A sentence with one entity for each distinct span and type, and one relation (effect to drug) for each pair."""
     words = split_into_words(sentence)
     starts = {start: index for index, (start, _) in enumerate(words)}
     ends = {end: index + 1 for index, (_, end) in enumerate(words)}
@@ -152,6 +154,8 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
         "tokens": [sentence[start:end] for start, end in words],
         "entities": [{"type": kind, "start": start, "end": end} for start, end, kind in spans],
         "relations": [{"type": "Adverse-Effect", "head": head, "tail": tail} for head, tail in sorted(relations)],
+        "text": sentence,
+        "words": [[start, end] for start, end in words],
     }
 
 
@@ -181,13 +185,7 @@ def split_into_words(sentence: str) -> list[_Span]:
 
 @cache
 def _english() -> Any:
-    try:
-        import spacy
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "ade: splitting the raw file into words needs spaCy: pip install 'spert[spacy]'."
-        ) from error
-    return spacy.blank("en")
+    return import_spacy("ade: splitting DRUG-AE.rel into words").blank("en")
 
 
 def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> DatasetDict:
@@ -196,5 +194,6 @@ def _published(files: dict[str, str], types: CorpusTypes, fold: int | None) -> D
     if fold is not None:
         return DatasetDict(parts)
     everything = concatenate_datasets(list(parts.values()))
-    everything.info.description = described("ADE, all sentences of the published folds", types)
+    about = with_merged_entities("ADE, all sentences of the published folds", merged_entities(everything))
+    everything.info.description = described(about, types)
     return DatasetDict({"train": everything})

@@ -80,6 +80,11 @@ def _check_record(record: Mapping[str, Any], symmetric: Sequence[str], findings:
                 f"{where}, entity {number}: {entity['end'] - entity['start']} words, a model takes at most "
                 f"{WIDTH_EMBEDDING_ROWS - 1}."
             )
+    for token, (start, end) in zip(record["tokens"], record.get("words", ())):
+        if record["text"][start:end] != token:
+            findings.warnings.append(
+                f"{where}: the text has {record['text'][start:end]!r} at [{start}, {end}), the token is {token!r}."
+            )
     spans: dict[tuple[int, int], set[str]] = {}
     for entity in entities:
         spans.setdefault((entity["start"], entity["end"]), set()).add(entity["type"])
@@ -91,11 +96,15 @@ def _check_record(record: Mapping[str, Any], symmetric: Sequence[str], findings:
     same = Counter((entity["type"], entity["start"], entity["end"]) for entity in entities)
     for (kind, start, end), times in same.items():
         if times > 1:
-            findings.warnings.append(f"{where}: the entity {kind} [{start}, {end}) stands {times} times.")
-    relations = Counter((one["type"], one["head"], one["tail"]) for one in record["relations"])
+            findings.warnings.append(
+                f"{where}: the entity {kind} [{start}, {end}) stands {times} times; it counts once."
+            )
+    relations = Counter((relation["type"], relation["head"], relation["tail"]) for relation in record["relations"])
     for (kind, head, tail), times in relations.items():
         if times > 1:
-            findings.warnings.append(f"{where}: the relation {kind} from {head} to {tail} stands {times} times.")
+            findings.warnings.append(
+                f"{where}: the relation {kind} from {head} to {tail} stands {times} times; it counts once."
+            )
         if kind in symmetric and head < tail and (kind, tail, head) in relations:
             findings.warnings.append(
                 f"{where}: the symmetric relation {kind} of {head} and {tail} stands in both directions."

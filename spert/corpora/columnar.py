@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from datasets import Features
 
-from .schema import FEATURES, checked_record
+from .schema import FEATURES, TEXT_FEATURES, checked_record
 from .types import CorpusTypes
 
 
 def checked_table(records: Sequence[Any], file: str, types: CorpusTypes | None = None) -> pa.Table:
-    """A table with the columns of `schema.FEATURES`.
+    """A table with the columns of `schema.FEATURES`, and of `schema.TEXT_FEATURES` if any record has a text.
 
     Whole columns are checked at once. Where anything is off, the records are checked one by one, which says what it is.
 
@@ -29,11 +30,11 @@ def checked_table(records: Sequence[Any], file: str, types: CorpusTypes | None =
     return _table(checked, types)
 
 
-class _OddError(Exception):
-    """A column holds something else than it should."""
+class _IrregularError(Exception):
+    """A column holds a value that it should not."""
 
 
-_FAULTS = (_OddError, AttributeError, KeyError, OverflowError, TypeError, UnicodeEncodeError)
+_FAULTS = (_IrregularError, AttributeError, KeyError, OverflowError, TypeError, UnicodeEncodeError)
 
 
 def _table(records: Sequence[Mapping[str, Any]], types: CorpusTypes | None) -> pa.Table:
@@ -42,9 +43,9 @@ def _table(records: Sequence[Mapping[str, Any]], types: CorpusTypes | None) -> p
     relations, relation_counts = _flat([record["relations"] for record in records], dict)
     starts, ends = (_whole_numbers(entities, name) for name in ("start", "end"))
     heads, tails = (_whole_numbers(relations, name) for name in ("head", "tail"))
-    _demand((starts >= 0) & (starts < ends) & (ends <= token_counts.repeat(entity_counts)))
+    _require((starts >= 0) & (starts < ends) & (ends <= token_counts.repeat(entity_counts)))
     own_entities = entity_counts.repeat(relation_counts)
-    _demand((heads >= 0) & (heads < own_entities) & (tails >= 0) & (tails < own_entities) & (heads != tails))
+    _require((heads >= 0) & (heads < own_entities) & (tails >= 0) & (tails < own_entities) & (heads != tails))
     entity_types = _types(entities, types.entities if types else None)
     relation_types = _types(relations, types.relations if types else None)
     columns = {
@@ -65,34 +66,58 @@ def _table(records: Sequence[Mapping[str, Any]], types: CorpusTypes | None) -> p
             relation_counts,
         ),
     }
-    return pa.table(columns).cast(FEATURES.arrow_schema)
+    features = Features(FEATURES)
+    if any(record.get("text") is not None for record in records):
+        columns |= _texts(records, token_counts)
+        features |= TEXT_FEATURES
+    return pa.table(columns).cast(Features(features).arrow_schema)
+
+
+def _texts(records: Sequence[Mapping[str, Any]], token_counts: np.ndarray) -> dict[str, pa.Array]:
+    """The columns `text` and `words`; both are null for a record without a text."""
+    texts = [record.get("text") for record in records]
+    _require_kinds(texts, {str, type(None)})
+    words = [None if text is None else record["words"] for text, record in zip(texts, records)]
+    with_text = np.array([text is not None for text in texts])
+    flat, counts = _flat([one for one in words if one is not None], list)
+    _require(counts == token_counts[with_text])
+    _require(np.fromiter(map(len, flat), np.int64, len(flat)) == 2)
+    offsets = list(itertools.chain.from_iterable(flat))
+    _require_kinds(offsets, {int})
+    starts, ends = np.array(offsets, np.int64).reshape(-1, 2).T
+    lengths = np.array([len(text) for text in texts if text is not None], np.int64)
+    own_text = np.arange(len(counts)).repeat(counts)
+    follows = np.concatenate(([False], own_text[1:] == own_text[:-1])) if len(own_text) else np.zeros(0, bool)
+    earliest = np.where(follows, np.concatenate(([0], ends[:-1]))[: len(ends)], 0)
+    _require((earliest <= starts) & (starts <= ends) & (ends <= lengths[own_text]))
+    return {"text": pa.array(texts, pa.string()), "words": pa.array(words, pa.list_(pa.list_(pa.int64())))}
 
 
 def _flat(lists: list[Any], kind: type) -> tuple[list[Any], np.ndarray]:
     """The entries of all lists, and the length of each."""
-    _demand_kinds(lists, {list})
+    _require_kinds(lists, {list})
     flat = list(itertools.chain.from_iterable(lists))
-    _demand_kinds(flat, {kind})
+    _require_kinds(flat, {kind})
     return flat, np.fromiter(map(len, lists), np.int64, len(lists))
 
 
 def _whole_numbers(entries: list[dict[str, Any]], name: str) -> np.ndarray:
     values = [entry[name] for entry in entries]
-    _demand_kinds(values, {int})
+    _require_kinds(values, {int})
     return np.array(values, np.int64)
 
 
 def _types(entries: list[dict[str, Any]], known: Iterable[str] | None) -> pa.Array:
     names = [entry["type"] for entry in entries]
-    _demand_kinds(names, {str})
+    _require_kinds(names, {str})
     used = set(names)
-    _demand("" not in used and (known is None or used <= set(known)))
+    _require("" not in used and (known is None or used <= set(known)))
     return pa.array(names, pa.string())
 
 
 def _ids(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ids = [record.get("id", record.get("orig_id", number)) for number, record in enumerate(records)]
-    _demand_kinds(ids, {int, str})
+    _require_kinds(ids, {int, str})
     return list(map(str, ids))
 
 
@@ -100,10 +125,10 @@ def _lists(values: pa.Array, counts: np.ndarray) -> pa.ListArray:
     return pa.ListArray.from_arrays(np.concatenate(([0], counts.cumsum())).astype(np.int32), values)
 
 
-def _demand_kinds(values: list[Any], kinds: set[type]) -> None:
-    _demand(set(map(type, values)) <= kinds)
+def _require_kinds(values: list[Any], kinds: set[type]) -> None:
+    _require(set(map(type, values)) <= kinds)
 
 
-def _demand(true: Any) -> None:
+def _require(true: Any) -> None:
     if not np.all(true):
-        raise _OddError
+        raise _IrregularError

@@ -1,11 +1,13 @@
 """Annotations by characters, as tools for people write them, and their way to words and back."""
 
+import bisect
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..sentences_spert import split_sentences
 from ..words_spert import join_words, split_words
 
 Span = tuple[int, int]
@@ -38,8 +40,8 @@ class Reading:
         align: what happens to an entity that cuts through a word: `strict` refuses it, `expand` widens and counts it.
         words: how words are found where the format does not know them: `split` as for raw text, `whitespace` at white
             space, which gives back the words that a conversion joined.
-        split_sentences: make each sentence (spaCy's sentencizer) a record of its own. Relations between sentences are
-            counted and left out; a boundary inside an entity is none.
+        split_sentences: make each sentence (`sentences_spert.split_sentences`) a record of its own. Relations between
+            sentences are counted and left out. A sentence does not end inside an entity.
         lost: what was counted, by what it is; filled while reading.
     """
 
@@ -58,6 +60,9 @@ class Reading:
 def records_of(document: Document, reading: Reading, where: str) -> list[dict[str, Any]]:
     """The records of a document: one, or one for each sentence, whose `id` is then `DOCUMENT/POSITION`.
 
+    Records keep the text, unless it is nothing but the words joined by one space, which is what a record without a text
+    stands for.
+
     Args:
         where: file and record, named in errors.
 
@@ -75,6 +80,7 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
     bounds = [(0, len(words))]
     if reading.split_sentences:
         bounds = _sentences(document.text, words, spans)
+    keeps_text = document.text != " ".join(document.text[start:end] for start, end in words)
     records: list[dict[str, Any]] = []
     placed: dict[int, tuple[int, int]] = {}  # entity to (sentence, index there)
     for position, (first, last) in enumerate(bounds):
@@ -95,6 +101,8 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
                 "relations": [],
             }
         )
+        if keeps_text:
+            records[-1] |= _text_of(document.text, words[first:last], whole=not reading.split_sentences)
     for kind, head, tail in document.relations:
         for end in (head, tail):
             if not 0 <= end < len(spans):
@@ -107,9 +115,24 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
     return records
 
 
-def document_of(record: Mapping[str, Any]) -> Document:
-    """A record as a text whose words are joined by one space."""
-    text, words = join_words(record["tokens"])
+def _text_of(text: str, words: Sequence[Span], whole: bool) -> dict[str, Any]:
+    """The fields `text` and `words` of a record that is a whole document, or a sentence of one."""
+    first, last = (0, len(text)) if whole or not words else (words[0][0], words[-1][1])
+    return {"text": text[first:last], "words": [[start - first, end - first] for start, end in words]}
+
+
+def document_of(record: Mapping[str, Any], joined: bool = False) -> Document:
+    """A record as a document.
+
+    Args:
+        record: a checked record.
+        joined: make the text of the words, joined by one space, also where the record has a text of its own: for
+            formats that do not hold the words' ranges, so that white space tells them apart.
+    """
+    if record.get("text") is None or joined:
+        text, words = join_words(record["tokens"])
+    else:
+        text, words = record["text"], [(start, end) for start, end in record["words"]]
     return Document(
         id=str(record["id"]),
         text=text,
@@ -121,8 +144,12 @@ def document_of(record: Mapping[str, Any]) -> Document:
     )
 
 
-def refuse_words_that_do_not_come_back(record: Mapping[str, Any], target: str) -> None:
-    """*Raises* `ValueError` for words that a format without words cannot carry: empty, or with white space."""
+def check_words_have_no_space(record: Mapping[str, Any], target: str) -> None:
+    """Refuse words that a format cannot keep apart by white space.
+
+    Raises:
+        ValueError: a word is empty or contains white space.
+    """
     for index, token in enumerate(record["tokens"]):
         if not token or token.split() != [token]:
             raise ValueError(
@@ -147,7 +174,7 @@ def _word_span(text: str, words: Sequence[Span], start: int, end: int, kind: str
         if reading.align == "strict":
             raise ValueError(
                 f"{where} ({kind}): the span {inside!r} [{start}, {end}) cuts through the words "
-                f"{text[first:last]!r} [{first}, {last}). Mend it, or widen it with --align expand."
+                f"{text[first:last]!r} [{first}, {last}). Correct it, or widen it with --align expand."
             )
         reading.lost["spans widened to whole words"] += 1
     return covered[0], covered[-1] + 1
@@ -164,18 +191,13 @@ def _words_at_white_space(text: str) -> list[Span]:
 
 def _sentences(text: str, words: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
     """Ranges of words; none is empty, and none ends inside an entity."""
-    import spacy
-
-    language = spacy.blank("xx")
-    language.add_pipe("sentencizer")
-    language.max_length = max(language.max_length, len(text) + 1)
-    starts = {sentence.start_char for sentence in language(text).sents}
+    inside = {index for first, last in spans for index in range(first + 1, last)}
+    starts = [start for start, _ in split_sentences(text)]
     cuts = []
-    for index, (start, end) in enumerate(words):
-        begins = any(start <= first < end for first in starts) or (
-            index > 0 and any(words[index - 1][1] <= first <= start for first in starts)
-        )
-        if begins and index > 0 and not any(first < index < last for first, last in spans):
+    for index in range(1, len(words)):
+        previous_end, end = words[index - 1][1], words[index][1]
+        begins = bisect.bisect_left(starts, previous_end) < bisect.bisect_left(starts, end)
+        if begins and index not in inside:
             cuts.append(index)
     edges = [0, *cuts, len(words)]
     return [(first, last) for first, last in itertools.pairwise(edges) if first < last]

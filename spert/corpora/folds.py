@@ -4,6 +4,7 @@ import hashlib
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from .duplicates import merged_entities, with_merged_entities
 from .types import described, types_of
 
 
@@ -37,6 +38,8 @@ def fold_of(corpus: DatasetDict, fold: int, num_folds: int, name: str) -> Datase
     made = DatasetDict({part: rows.select(indices) for part, indices in parts.items()})
     for part, split in made.items():
         about = f"{name}, fold {fold} of {num_folds}, made by the order of SHA-256 (not published folds), {part}"
+        if part == "train":  # reported once, for the whole corpus: the rows do not say which of them were merged
+            about = with_merged_entities(about, merged_entities(corpus))
         split.info.description = described(about, types)
     return made
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 from .types import CorpusTypes
 
@@ -17,19 +17,30 @@ FEATURES = Features(
 )
 """The columns of every corpus. `start` and `end` are a half-open range of words; `head` and `tail` index `entities`."""
 
+TEXT_FEATURES = Features({"text": Value("string"), "words": List(List(Value("int64")))})
+"""The columns that a split has besides where any of its records came with a text of its own.
+
+`text` is the sentence as it was written, and `words` holds a half-open range of its characters for each token. Both are
+null in records without a text of their own; such a record's text is its tokens, joined by one space.
+"""
+
 
 def checked_record(record: Any, file: str, number: int, types: CorpusTypes | None = None) -> dict[str, Any]:
-    """A record with the columns of `FEATURES`, of one in SpERT JSON.
+    """Check a record in SpERT JSON.
 
     Args:
-        record: with `tokens`, `entities`, `relations` and, where it has one, `orig_id`.
-        file, number: where the record stands; they are named in errors. Numbers start at 0.
-        types: refuse other types than these.
+        record: has `tokens`, `entities` and `relations`, and may have `orig_id`, and `text` with `words`. A `text`
+            without `words` has to consist of the tokens and white space.
+        file, number: where the record stands, for errors. Numbers start at 0.
+        types: the types that are allowed. Default: any.
+
+    Returns:
+        The record with the columns of `FEATURES`, and with those of `TEXT_FEATURES` if it has a text.
 
     Raises:
         ValueError: a field is missing or has the wrong type; a span lies outside of the words; a type is unknown; a
-            relation names an entity that is not there, or one entity twice. The message names file, record, field
-            and value.
+            relation names an entity that does not exist, or the same entity twice; the words are not in the text. The
+            message names file, record, field and value.
     """
     where = f"{file}, record {number}"
     if not isinstance(record, Mapping):
@@ -47,7 +58,60 @@ def checked_record(record: Any, file: str, number: int, types: CorpusTypes | Non
     if isinstance(identifier, bool) or not isinstance(identifier, (int, str)):
         raise ValueError(f"{where}, field 'orig_id': expected a string or a whole number, got {identifier!r}.")
     _refuse_surrogates(str(identifier), f"{where}, field 'orig_id'")
-    return {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
+    checked = {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
+    if record.get("text") is not None:
+        checked["text"] = text = _checked_text(record["text"], where)
+        if record.get("words") is not None:
+            checked["words"] = _checked_words(record["words"], text, len(tokens), where)
+        else:
+            checked["words"] = _words_in_text(text, tokens, where)
+    return checked
+
+
+def _checked_text(text: Any, where: str) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"{where}, field 'text': expected a string, got {text!r}.")
+    _refuse_surrogates(text, f"{where}, field 'text'")
+    return text
+
+
+def _checked_words(words: Any, text: str, num_tokens: int, where: str) -> list[list[int]]:
+    where = f"{where}, field 'words'"
+    if len(_checked_list(words, where)) != num_tokens:
+        raise ValueError(f"{where}: expected a range of characters for each of {num_tokens} tokens, got {len(words)}.")
+    last_end = 0
+    for index, word in enumerate(words):
+        if not isinstance(word, list) or len(word) != 2 or any(type(offset) is not int for offset in word):
+            raise ValueError(f"{where}, entry {index}: expected two whole numbers, [start, end), got {word!r}.")
+        start, end = word
+        if not last_end <= start <= end <= len(text):
+            raise ValueError(
+                f"{where}, entry {index}: expected a range of characters within [{last_end}, {len(text)}), between the "
+                f"word before and the end of the text, got [{start}, {end})."
+            )
+        last_end = end
+    return [list(word) for word in words]
+
+
+def _words_in_text(text: str, tokens: list[str], where: str) -> list[list[int]]:
+    """The characters of each token in a text that consists of the tokens and white space."""
+    words = []
+    end = 0
+    for index, token in enumerate(tokens):
+        start = next((place for place in range(end, len(text)) if not text[place].isspace()), len(text))
+        end = start + len(token)
+        if text[start:end] != token:
+            raise ValueError(
+                f"{where}, field 'text': expected the token {index}, {token!r}, at character {start}, got "
+                f"{text[start:end]!r}. Give the tokens' ranges of characters in the field 'words', or leave 'text' out."
+            )
+        words.append([start, end])
+    if text[end:].strip():
+        raise ValueError(
+            f"{where}, field 'text': expected nothing but white space after the last token, got {text[end:]!r}. Give "
+            f"the tokens' ranges of characters in the field 'words', or leave 'text' out."
+        )
+    return words
 
 
 def _checked_tokens(tokens: Any, where: str) -> list[str]:
@@ -120,3 +184,12 @@ def _refuse_surrogates(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{where}: expected characters, got half of a surrogate pair in {text!r}.") from error
+
+
+def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
+    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
+
+    Returns:
+        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
+    """
+    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None

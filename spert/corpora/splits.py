@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from .columnar import checked_table
-from .schema import FEATURES
+from .duplicates import merge_duplicate_entities, merged_entities, with_merged_entities
 from .types import CorpusTypes, described
 
 Reader = Callable[[str], Iterable[Any]]
@@ -45,6 +45,7 @@ def cached_split(read: Reader, file: str | os.PathLike[str], types: CorpusTypes 
     finally:
         if not hidden_before:
             datasets.enable_progress_bars()
+    description = with_merged_entities(description, merged_entities(rows))
     rows.info.description = described(description, types) if types is not None else description
     return rows
 
@@ -65,13 +66,20 @@ class _Split(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = _SplitConfig
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=FEATURES)
+        return datasets.DatasetInfo()  # the table says whether the split has the columns of a text
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         return [datasets.SplitGenerator("train")]
 
     def _generate_tables(self) -> Iterator[tuple[int, pa.Table]]:
-        yield 0, checked_table(list(self.config.read(self.config.file)), self.config.file, self.config.types)
+        file, types = self.config.file, self.config.types
+        records = list(self.config.read(file))
+        table = checked_table(records, file, types)
+        merged, count = merge_duplicate_entities(records, file)
+        if count:
+            self.info.description = with_merged_entities("", count)  # the cache keeps it beside the rows
+            table = checked_table(merged, file, types)
+        yield 0, table
 
 
 def _fingerprint(file: Path) -> str:

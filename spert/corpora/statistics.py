@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from datasets import Dataset
+
+from .duplicates import merged_entities
 from .types import CorpusTypes
 
 
 def overlapping(entities: Iterable[Mapping[str, Any]]) -> bool:
     """Whether two entities of a sentence share a word."""
     spans = sorted((entity["start"], entity["end"]) for entity in entities)
-    return any(second[0] < first[1] for first, second in itertools.pairwise(spans))
+    return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans))
 
 
 def statistics_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -52,16 +55,23 @@ def fingerprint_of(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def markdown_of(splits: Mapping[str, Iterable[Mapping[str, Any]]], types: CorpusTypes) -> str:
-    """The counts of all splits as two Markdown tables: totals, and types in classifier order."""
+    """The counts of all splits as Markdown tables: totals, and types in classifier order.
+
+    A row for duplicate entities stands there only if some were merged when the corpus was read.
+    """
     found = {name: statistics_of(records) for name, records in splits.items()}
+    merged = {name: merged_entities(rows) for name, rows in splits.items() if isinstance(rows, Dataset)}
+    if any(merged.values()):
+        for name, counts in found.items():
+            counts["duplicate entities, merged"] = merged.get(name, 0)
     header = f"| | {' | '.join(found)} |\n|---|{'---|' * len(found)}\n"
     totals = [name for name in next(iter(found.values())) if not name.endswith(" types")]
-    rows = [f"| {name} | {' | '.join(str(one[name]) for one in found.values())} |" for name in totals]
+    rows = [f"| {name} | {' | '.join(str(counts[name]) for counts in found.values())} |" for name in totals]
     lines = [header + "\n".join(rows)]
     for field, names in (("entity types", types.entities), ("relation types", types.relations)):
         rows = [
             f"| {name}{' (symmetric)' if name in types.symmetric_relations else ''} | "
-            f"{' | '.join(str(one[field][name]) for one in found.values())} |"
+            f"{' | '.join(str(counts[field][name]) for counts in found.values())} |"
             for name in names
         ]
         if rows:

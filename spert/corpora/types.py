@@ -121,7 +121,7 @@ def _types_in_features(features: Features) -> CorpusTypes | None:
 
 
 def described(text: str, types: CorpusTypes) -> str:
-    """A dataset description that carries the types: it survives `map`, `select`, `save_to_disk` and the Hub."""
+    """A dataset's description that carries the types, and so keeps them through `map`, `save_to_disk` and the Hub."""
     return f"{text}\n\n{_MARK}{json.dumps(types.to_json(), ensure_ascii=False)}"
 
 

@@ -1,4 +1,4 @@
-"""Strict entity and relation scores, as the paper and its original implementation compute them.
+"""Entity and relation scores, as the paper and its original implementation compute them.
 
 * `ner`: span and entity type right.
 * `rel_boundary`: relation type and both spans right.
@@ -9,17 +9,22 @@ score whose denominator is zero is 0.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
-"""Word-level annotations: `{"entities": [{type, start, end}], "relations": [{type, head, tail}]}`."""
+"""Annotations of a sentence: `{"entities": [{type, start, end}], "relations": [{type, head, tail}]}`.
+
+`start` and `end` are a half-open range of words or of characters, the same in references and predictions."""
 
 TASKS = ("ner", "rel_boundary", "rel_strict")
 AVERAGES = ("micro", "macro")
 FIGURES = ("precision", "recall", "f1")
 PRIMARY_SCORE = "rel_strict_micro_f1"
 """The number by which models are compared."""
+GOLD_ENTITIES = "gold_entities"
+OFF_WORD_BORDERS = "gold_entities_off_word_borders"
+"""Keys of scores from text: how many gold entities there are, and how many begin or end inside of a word."""
 
 
 def compute_scores(
@@ -60,26 +65,22 @@ def compute_scores(
             f"{len(predictions)} predictions."
         )
     symmetric = frozenset(symmetric_relations)
-    counted: dict[str, Callable[[Record], set[tuple[str, Hashable]]]] = {
-        "ner": lambda record: _entities(record, without_overlapping),
-        "rel_boundary": lambda record: _relations(record, symmetric, without_overlapping, with_types=False),
-        "rel_strict": lambda record: _relations(record, symmetric, without_overlapping, with_types=True),
-    }
+    counts = {task: _Counts() for task in TASKS}
+    for reference, prediction in zip(references, predictions):
+        ids: _Ids = {}
+        expected = _things(reference, symmetric, without_overlapping, ids)
+        found = _things(prediction, symmetric, without_overlapping, ids)
+        for task in TASKS:
+            counts[task].add(expected[task], found[task])
     scores: dict[str, Any] = {}
-    for task, things in counted.items():
-        correct: Counter[str] = Counter()
-        expected: Counter[str] = Counter()
-        found: Counter[str] = Counter()
-        for reference, prediction in zip(references, predictions):
-            of_reference, of_prediction = things(reference), things(prediction)
-            expected.update(kind for kind, _ in of_reference)
-            found.update(kind for kind, _ in of_prediction)
-            correct.update(kind for kind, _ in of_reference & of_prediction)
+    for task, counted in counts.items():
+        correct, found_by_type, expected_by_type = counted.correct, counted.found, counted.expected
         per_type = {
-            kind: _precision_recall_f1(correct[kind], found[kind], expected[kind]) | {"support": expected[kind]}
-            for kind in sorted(expected.keys() | found.keys())
+            kind: _precision_recall_f1(correct[kind], found_by_type[kind], expected_by_type[kind])
+            | {"support": expected_by_type[kind]}
+            for kind in sorted(expected_by_type.keys() | found_by_type.keys())
         }
-        micro = _precision_recall_f1(correct.total(), found.total(), expected.total())
+        micro = _precision_recall_f1(correct.total(), found_by_type.total(), expected_by_type.total())
         for name, value in micro.items():
             scores[f"{task}_micro_{name}"] = value
         for name in micro:
@@ -112,29 +113,76 @@ def check_same_tokens(
             )
 
 
-def _entities(record: Record, without_overlapping: bool) -> set[tuple[str, Hashable]]:
-    entities = {(entity["type"], (entity["start"], entity["end"])) for entity in record["entities"]}
-    if not without_overlapping:
-        return set(entities)
-    return {one for one in entities if not any(one != other and _overlap(one[1], other[1]) for other in entities)}
+_Entity = tuple[int, int, str]
+"""Start, end and type."""
+
+_Ids = dict[Hashable, int]
+"""A number for each span and each typed span of a sentence, the same in reference and prediction."""
+
+_Things = dict[str, dict[str, set[Hashable]]]
+"""For each task and each type the distinct things that are counted."""
 
 
-def _relations(
-    record: Record, symmetric: frozenset[str], without_overlapping: bool, with_types: bool
-) -> set[tuple[str, Hashable]]:
-    relations: set[tuple[str, Hashable]] = set()
+class _Counts:
+    """How many things of each type are expected, found, and both."""
+
+    def __init__(self) -> None:
+        self.expected: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self.correct: Counter[str] = Counter()
+
+    def add(self, expected: Mapping[str, set[Hashable]], found: Mapping[str, set[Hashable]]) -> None:
+        """Count the things of one sentence."""
+        for kind, things in expected.items():
+            self.expected[kind] += len(things)
+            self.correct[kind] += len(things & found.get(kind, set()))
+        for kind, things in found.items():
+            self.found[kind] += len(things)
+
+
+def _things(record: Record, symmetric: frozenset[str], without_overlapping: bool, ids: _Ids) -> _Things:
+    """What a record adds to each task. The time is linear in relations, and in entities up to sorting them."""
+    entities = [(entity["start"], entity["end"], entity["type"]) for entity in record["entities"]]
+    counted = set(entities)
+    if without_overlapping:
+        counted -= _overlapping(counted)
+    ner: dict[str, set[Hashable]] = {}
+    for start, end, kind in counted:
+        ner.setdefault(kind, set()).add((start, end))
+
+    # An untrained model finds tens of thousands of relations in a sentence: each costs two small tuples, no spans.
+    spans = [ids.setdefault(entity[:2], len(ids)) for entity in entities]
+    typed_spans = [ids.setdefault(entity, len(ids)) for entity in entities]
+    boundary: dict[str, set[Hashable]] = {}
+    strict: dict[str, set[Hashable]] = {}
     for relation in record["relations"]:
-        head, tail = record["entities"][relation["head"]], record["entities"][relation["tail"]]
-        if relation["type"] in symmetric and tail["start"] < head["start"]:
+        kind, head, tail = relation["type"], relation["head"], relation["tail"]
+        if kind in symmetric and entities[tail][0] < entities[head][0]:
             head, tail = tail, head
-        if without_overlapping and _overlap((head["start"], head["end"]), (tail["start"], tail["end"])):
+        if without_overlapping and _overlap(entities[head], entities[tail]):
             continue
-        ends = tuple((end["start"], end["end"], end["type"] if with_types else None) for end in (head, tail))
-        relations.add((relation["type"], ends))
-    return relations
+        if kind not in boundary:
+            boundary[kind], strict[kind] = set(), set()
+        boundary[kind].add((spans[head], spans[tail]))
+        strict[kind].add((typed_spans[head], typed_spans[tail]))
+    return {"ner": ner, "rel_boundary": boundary, "rel_strict": strict}
 
 
-def _overlap(first: tuple[int, int], second: tuple[int, int]) -> bool:
+def _overlapping(entities: Iterable[_Entity]) -> set[_Entity]:
+    """Those of distinct entities that overlap another one."""
+    in_order = sorted(entities)
+    overlapping = set()
+    furthest_end = None
+    for entity, following in zip(in_order, [*in_order[1:], None]):
+        start, end, _ = entity
+        before = furthest_end is not None and start < furthest_end
+        if before or (following is not None and following[0] < end):
+            overlapping.add(entity)
+        furthest_end = end if furthest_end is None else max(furthest_end, end)
+    return overlapping
+
+
+def _overlap(first: _Entity, second: _Entity) -> bool:
     return first[0] < second[1] and second[0] < first[1]
 
 

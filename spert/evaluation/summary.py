@@ -1,69 +1,204 @@
 """Scores of several runs (seeds, folds): each run, and mean and standard deviation over them, in one table."""
 
 import os
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..files import read_json
+from .report import is_main, score_text
 from .scores import AVERAGES, FIGURES, TASKS
 
 METRICS = "metrics.json"
 METRICS_WITHOUT_OVERLAPPING = "metrics_without_overlapping.json"
+METRICS_FROM_TEXT = "metrics_from_text.json"
 SUMMARY = "summary.json"
+RUN = "run.json"
 
 _NUMBERS = [f"{task}_{average}_{figure}" for task in TASKS for average in AVERAGES for figure in FIGURES]
-_KINDS = {"all spans": METRICS, "without overlapping": METRICS_WITHOUT_OVERLAPPING}
+_KINDS = {
+    "all spans": METRICS,
+    "without overlapping": METRICS_WITHOUT_OVERLAPPING,
+    "from text": METRICS_FROM_TEXT,
+}
 
 
 def summarize(folders: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
-    """Mean and sample standard deviation of every score over runs.
+    """Mean and sample standard deviation of every score over runs of one corpus.
 
     Args:
-        folders: output folders of training.
+        folders: output folders of training (or of `spert evaluate`), or a folder of such folders. Summaries that stand
+            among them (`summary.json`) are passed over, so that `outputs/*` works.
 
     Returns:
-        For `all spans`, and for `without overlapping` where every run has those, `runs` (folder name to its scores),
-        `mean` and `deviation` (which a single run does not have).
+        For `all spans`, and for `without overlapping` and `from text` where every run has those, `runs` (the run's
+        name to its scores), `mean` and `deviation` (which a single run does not have). A run's name is its path from
+        the folder that all runs have in common.
 
     Raises:
-        FileNotFoundError: a folder holds no `metrics.json`.
+        ValueError: a folder holds no run, a run is named twice, the runs are of different corpora, or a file of scores
+            is malformed.
     """
-    if not folders:
-        raise ValueError("summarize: expected at least one folder of a finished run, got none.")
+    runs = runs_in(folders)
+    names = _names(runs)
+    scores = {run: _read_scores(run / METRICS) for run in runs}
+    _refuse_different_corpora(scores)
     summary: dict[str, Any] = {}
-    for kind, name in _KINDS.items():
-        files = {str(folder): Path(folder) / name for folder in folders}
-        if name != METRICS and not all(file.is_file() for file in files.values()):
-            continue
-        scores = {folder: read_json(file) for folder, file in files.items()}
-        values = {number: [one[number] for one in scores.values()] for number in _NUMBERS}
+    for kind, file in _KINDS.items():
+        if file != METRICS:
+            if not all((run / file).is_file() for run in runs):
+                continue
+            scores = {run: _read_scores(run / file) for run in runs}
+        values = {number: [of_run[number] for of_run in scores.values()] for number in _NUMBERS}
         summary[kind] = {
-            "runs": {Path(folder).name: {number: one[number] for number in _NUMBERS} for folder, one in scores.items()},
-            "mean": {number: statistics.mean(all_values) for number, all_values in values.items()},
+            "runs": {names[run]: {number: of_run[number] for number in _NUMBERS} for run, of_run in scores.items()},
+            "mean": {number: statistics.mean(of_runs) for number, of_runs in values.items()},
         }
-        if len(folders) > 1:
-            summary[kind]["deviation"] = {number: statistics.stdev(all_values) for number, all_values in values.items()}
+        if len(runs) > 1:
+            summary[kind]["deviation"] = {number: statistics.stdev(of_runs) for number, of_runs in values.items()}
     return summary
 
 
+def runs_in(folders: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The folders of finished runs among `folders`, and those inside of a folder of runs.
+
+    Raises:
+        ValueError: something is neither a run nor a folder of runs, a run of a folder of runs has not ended, or a run
+            is named twice.
+    """
+    if not folders:
+        raise ValueError("summary: expected at least one folder of a finished run, got none.")
+    runs: list[Path] = []
+    for folder in map(Path, folders):
+        if folder.is_file() and folder.name == SUMMARY:
+            continue
+        if not folder.is_dir():
+            raise ValueError(
+                f"{folder}: expected the folder of a finished run, got {'a file' if folder.exists() else 'nothing'}."
+            )
+        runs.extend([folder] if (folder / METRICS).is_file() else _runs_below(folder))
+    if not runs:
+        raise ValueError(f"summary: expected at least one folder of a finished run, got only {SUMMARY} files.")
+    places: dict[Path, Path] = {}
+    for run in runs:
+        place = run.resolve()
+        if place in places:
+            raise ValueError(f"{run}: expected each run once, got it twice (before as {places[place]}).")
+        places[place] = run
+    return runs
+
+
 def print_summary(summary: Mapping[str, Any], title: str, console: Console | None = None) -> None:
-    """Print the micro scores of each run, their mean and their deviation."""
+    """Print the micro scores of each run, their mean and deviation. Of several processes, only the first one prints."""
+    if not is_main():
+        return
     console = console or Console(width=160)
     columns = [f"{task}_micro_{figure}" for task in TASKS for figure in FIGURES]
     for kind, content in summary.items():
-        table = Table(title=f"{title}: micro scores, {kind}", title_justify="left")
-        table.add_column("Run")
+        table = Table(title=escape(f"{title}: micro scores, {kind}"), title_justify="left")
+        table.add_column("Run", overflow="fold")
         for column in columns:
             table.add_column(column.replace("_micro_", " ").replace("_", " "), justify="right")
         for run, scores in content["runs"].items():
-            table.add_row(run, *(f"{scores[column]:.4f}" for column in columns))
+            table.add_row(escape(run), *(score_text(scores[column]) for column in columns))
         table.add_section()
         for name in ("mean", "deviation"):
             if name in content:
-                table.add_row(name, *(f"{content[name][column]:.4f}" for column in columns), style="bold")
+                table.add_row(name, *(score_text(content[name][column]) for column in columns), style="bold")
         console.print(table)
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """The runs of a folder of runs, with `fold-10` after `fold-9`."""
+    inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    runs = [path for path in inside if (path / METRICS).is_file()]
+    unfinished = sorted(path.name for path in inside if path not in runs)
+    if not runs:
+        raise ValueError(
+            f"{folder}: expected the folder of a finished run, with {METRICS}, or a folder of such folders, got a "
+            f"folder without either."
+        )
+    if unfinished:
+        raise ValueError(
+            f"{folder}: expected finished runs only, got without {METRICS}: {', '.join(unfinished)}. Finish these "
+            f"runs, or name the finished ones one by one."
+        )
+    return sorted(
+        runs, key=lambda run: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", run.name)]
+    )
+
+
+def _numbers_as_numbers(path: Path) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _names(runs: Sequence[Path]) -> dict[Path, str]:
+    """What tells the runs apart: their paths from the folder that they have in common."""
+    places = {run: os.path.abspath(run) for run in runs}
+    common = os.path.commonpath([os.path.dirname(place) for place in places.values()])
+    return {run: Path(os.path.relpath(place, common)).as_posix() for run, place in places.items()}
+
+
+def _read_scores(file: Path) -> dict[str, Any]:
+    """The content of a file of scores, checked."""
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: expected an object of scores, got {type(content).__name__}.")
+    for number in _NUMBERS:
+        value = content.get(number)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise ValueError(f"{file}, {number}: expected a number from 0 to 1, got {value!r}.")
+    for task in TASKS:
+        per_type = content.get(f"{task}_per_type")
+        if not isinstance(per_type, dict) or not all(
+            isinstance(values, dict) and isinstance(values.get("support"), int) for values in per_type.values()
+        ):
+            raise ValueError(f"{file}, {task}_per_type: expected types with their 'support', got {per_type!r}.")
+    return content
+
+
+def _refuse_different_corpora(scores: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Refuse to average over runs that were scored on different corpora."""
+    corpora = {run: _corpus_of(run, of_run) for run, of_run in scores.items()}
+    first = next(iter(corpora))
+    for run, corpus in corpora.items():
+        if corpus != corpora[first]:
+            raise ValueError(
+                f"summary: expected runs on one corpus, got {first} ({corpora[first][0]}) and {run} ({corpus[0]}). "
+                f"Summarize each corpus by itself."
+            )
+
+
+def _corpus_of(run: Path, scores: Mapping[str, Any]) -> tuple[str, Any]:
+    """What a run was scored on: for people, and for comparison.
+
+    A fold tests sentences of its own. Folds belong together where the corpus, the number of sentences in all splits and
+    the number of folds are the same. Other runs belong together where they were scored on the same gold annotations.
+    """
+    gold = {
+        task: {kind: values["support"] for kind, values in scores[f"{task}_per_type"].items() if values["support"]}
+        for task in ("ner", "rel_boundary")
+    }
+    counts = f"{sum(gold['ner'].values())} gold entities, {sum(gold['rel_boundary'].values())} gold relations"
+    file = run / RUN
+    if not file.is_file():
+        return counts, gold
+    record = read_json(file)
+    try:
+        settings, splits = record["settings"], record["corpus"]
+        name = str(settings["dataset_name"] or settings["train_file"])
+        fold, folds = settings["fold"], settings["folds"]
+        sentences = sum(split["sentences"] for split in splits.values())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file}: expected the record of a run, with 'settings' and 'corpus', got one without {error}."
+        ) from error
+    if fold is not None:
+        return f"{name}, {sentences} sentences in {folds} folds", (Path(name).name, sentences, folds)
+    return f"{name}, {counts}", gold

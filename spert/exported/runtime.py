@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from ..configuration_spert import SpertConfig
-from ..modeling_spert import FoundEntities, SpertOutput, batch_candidate_spans, select_entities
+from ..modeling_spert import SpertOutput
 from ..options_spert import DecodingOptions
 from ..spans_spert import ordered_pairs
 from .graphs import least_words
@@ -46,6 +47,11 @@ class ExportedModel:
         self.config = SpertConfig.from_pretrained(place)
         load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
         self._spans: Graph = load(place / f"spans{suffix}")
+        if not (place / f"entities{suffix}").is_file():
+            raise FileNotFoundError(
+                f"{folder}: expected entities{suffix} beside spans{suffix}. An earlier version wrote this folder; run "
+                f"`spert export` again."
+            )
         self._entities: Graph = load(place / f"entities{suffix}")
         self._pairs: Graph | None = load(place / f"pairs{suffix}") if self.config.relation_types else None
 

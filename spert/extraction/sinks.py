@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..corpora.spert_json import spert_json_line
-from ..files import atomic_file, atomic_writer
+from ..files import atomic_file, atomic_writer, partial_path
 from ..prediction import as_spert_json
 from .sources import TEXT_FIELDS
 
@@ -177,7 +177,6 @@ def _json_value(value: Any) -> Any:
 
 def remove_folder(folder: str | os.PathLike[str]) -> None:
     """Remove a folder so that what is left of it after a kill is not taken for one."""
-    trash = Path(folder).with_name(f".{Path(folder).name}.partial")
-    shutil.rmtree(trash, ignore_errors=True)
+    trash = partial_path(folder)
     os.replace(folder, trash)
     shutil.rmtree(trash)

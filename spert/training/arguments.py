@@ -1,11 +1,13 @@
-"""What `train_accelerate.py` can be told: a YAML recipe gives defaults, flags override it."""
+"""The settings of `train_accelerate.py`: a YAML recipe gives defaults, flags override it."""
 
+import argparse
 import dataclasses
 import difflib
 import os
 import sys
+import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,118 +17,133 @@ from transformers import HfArgumentParser
 from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
+from .settings import meanings_of, setting
 
 
 @dataclass
 class TrainingArguments:
     """The paper's settings are the defaults (sections 3.4 and 4.1)."""
 
-    # The corpus
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "A corpus by name (conll04), or a folder or file of SpERT JSON."}
+    # Corpus
+    dataset_name: str | None = setting(None, "A corpus by name (conll04), or a folder or file of SpERT JSON.", "source")
+    data_dir: str | None = setting(
+        None, "The folder that holds the files of a named corpus. Default: they are downloaded.", "handling"
     )
-    data_dir: str | None = field(
-        default=None, metadata={"help": "The folder that holds a named corpus's files. Default: they are downloaded."}
+    train_file: str | None = setting(None, "SpERT JSON to train on.", "source")
+    validation_file: str | None = setting(None, "SpERT JSON to score after each epoch.", "source")
+    test_file: str | None = setting(None, "SpERT JSON to score at the end.", "source")
+    types_file: str | None = setting(
+        None, "The types of your own files. Default: those that the files use, sorted by name.", "source"
     )
-    train_file: str | None = field(default=None, metadata={"help": "SpERT JSON to train on."})
-    validation_file: str | None = field(default=None, metadata={"help": "SpERT JSON to score after each epoch."})
-    test_file: str | None = field(default=None, metadata={"help": "SpERT JSON to score at the end."})
-    types_file: str | None = field(
-        default=None, metadata={"help": "The types of one's own files. Default: those that the files use, by name."}
+    train_on_validation: bool = setting(
+        False, "Train on the validation split as well, as the paper does for its final scores.", on_card=True
     )
-    train_on_validation: bool = field(
-        default=False,
-        metadata={"help": "Train on the validation split as well, as the paper does in the end."},
+    folds: str | None = setting(
+        None, "Cross-validation: `all` folds that ade comes in (ten), or the number of folds to cut a corpus into."
     )
-    folds: str | None = field(
-        default=None,
-        metadata={"help": "Cross-validation: `all` folds that ade comes in (ten), or the number to cut a corpus into."},
+    only_folds: str | None = setting(
+        None, "Train these folds now, such as 0,1,2; the table holds all that are done.", "handling"
     )
-    only_folds: str | None = field(
-        default=None, metadata={"help": "Train these folds now, such as 0,1,2; the table holds those that are done."}
+    fold: int | None = setting(None, "Train this fold as a single run.")
+    # Model
+    model_name_or_path: str = setting(
+        "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
     )
-    fold: int | None = field(default=None, metadata={"help": "Train this fold as a single run."})
-    # The model
-    model_name_or_path: str = field(
-        default="google-bert/bert-base-cased", metadata={"help": "A pre-trained encoder, on the Hub or in a folder."}
+    model_revision: str = setting("main", "The encoder's branch, tag or commit on the Hub.")
+    max_span_width: int = setting(10, "The widest candidate span, in words.", in_config=True, on_card=True)
+    width_embedding_size: int = setting(25, "Length of a width embedding.", in_config=True)
+    head_dropout: float = setting(0.1, "Dropout on each joined span or pair vector.", in_config=True, on_card=True)
+    span_pooling: str = setting(
+        "max", "How the pieces of a span become one vector.", choices=SPAN_POOLINGS, in_config=True, on_card=True
     )
-    model_revision: str = field(default="main", metadata={"help": "The encoder's branch, tag or commit on the Hub."})
-    max_span_width: int = field(default=10, metadata={"help": "The widest candidate span, in words."})
-    width_embedding_size: int = field(default=25, metadata={"help": "Length of a width embedding."})
-    head_dropout: float = field(default=0.1, metadata={"help": "Dropout on each joined span or pair vector."})
-    span_pooling: str = field(
-        default="max", metadata={"help": "How pieces become a span.", "choices": list(SPAN_POOLINGS)}
+    relation_context: str = setting(
+        "localized", "The context of a pair.", choices=RELATION_CONTEXTS, in_config=True, on_card=True
     )
-    relation_context: str = field(
-        default="localized", metadata={"help": "The context of a pair.", "choices": list(RELATION_CONTEXTS)}
+    relation_threshold: float = setting(0.4, "Pairs with at least this score are relations.", in_config=True)
+    relation_arguments: str | None = setting(
+        None,
+        "`learned`: predict a relation only between the entity types that it connects in the training split.",
+        choices=("learned",),
+        on_card=True,
     )
-    relation_threshold: float = field(default=0.4, metadata={"help": "Scores of at least this are relations."})
     # Training
-    num_negative_spans: int = field(default=100, metadata={"help": "Random non-entity spans a sentence."})
-    num_negative_relations: int = field(default=100, metadata={"help": "Unrelated pairs of gold entities a sentence."})
-    weak_negative_relations: bool = field(
-        default=False, metadata={"help": "Pairs of random spans in place of unrelated gold entities (an ablation)."}
+    num_negative_spans: int = setting(100, "Random non-entity spans per sentence.", at_least=0, on_card=True)
+    num_negative_relations: int = setting(
+        100, "Unrelated pairs of gold entities per sentence.", at_least=0, on_card=True
     )
-    per_device_train_batch_size: int = field(default=2, metadata={"help": "Sentences a process and forward pass."})
-    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Sentences a process, when scoring."})
-    gradient_accumulation_steps: int = field(default=1, metadata={"help": "Forward passes an optimizer step."})
-    num_train_epochs: int = field(default=20, metadata={"help": "Passes through the training sentences."})
-    max_train_steps: int | None = field(
-        default=None, metadata={"help": "Optimizer steps in all; overrides num_train_epochs."}
+    weak_negative_relations: bool = setting(
+        False, "Pairs of random spans in place of unrelated gold entities (an ablation of the paper)."
     )
-    learning_rate: float = field(default=5e-5, metadata={"help": "AdamW's peak learning rate."})
-    warmup_ratio: float = field(default=0.1, metadata={"help": "Share of the steps in which the rate rises linearly."})
-    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to biases and layer norms."})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "The gradient's norm is brought down to this."})
-    head_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak rate of the two classifiers and the width table. Default: learning_rate."}
+    num_train_epochs: int = setting(20, "Passes through the training sentences.", at_least=1, on_card=True)
+    max_train_steps: int | None = setting(
+        None, "Total number of optimizer steps; overrides num_train_epochs.", at_least=1, on_card=True
     )
-    layerwise_lr_decay: float | None = field(
-        default=None, metadata={"help": "Each encoder layer's rate is this times that of the layer above, such as 0.9."}
+    per_device_train_batch_size: int = setting(2, "Sentences per process and forward pass.", at_least=1, on_card=True)
+    per_device_eval_batch_size: int = setting(16, "Sentences per process when scoring.", "handling", at_least=1)
+    gradient_accumulation_steps: int = setting(1, "Forward passes per optimizer step.", at_least=1, on_card=True)
+    learning_rate: float = setting(5e-5, "AdamW's peak learning rate.", above=0, at_most=1, on_card=True)
+    head_learning_rate: float | None = setting(
+        None,
+        "Peak learning rate of the two classifiers and the width table. Default: learning_rate.",
+        above=0,
+        at_most=1,
+        on_card=True,
     )
-    freeze_encoder: bool = field(default=False, metadata={"help": "Train the heads only; the encoder stays as it is."})
-    seed: int = field(default=42, metadata={"help": "Decides weights, order, negatives and dropout."})
-    seeds: str | None = field(
-        default=None, metadata={"help": "Several runs, such as 1,2,3, and a table with mean and standard deviation."}
+    layerwise_lr_decay: float | None = setting(
+        None,
+        "Each encoder layer's learning rate is this times that of the layer above, such as 0.9.",
+        above=0,
+        at_most=1,
+        on_card=True,
     )
-    dataloader_num_workers: int = field(default=0, metadata={"help": "Processes that prepare batches."})
-    gradient_checkpointing: bool = field(default=False, metadata={"help": "Less memory for more computation."})
-    # Interruption
-    checkpointing_steps: str | None = field(
-        default=None, metadata={"help": "Write a checkpoint every so many optimizer steps, or every `epoch`."}
+    freeze_encoder: bool = setting(False, "Train the heads only; the encoder stays as it is.", on_card=True)
+    warmup_ratio: float = setting(
+        0.1, "Share of the steps in which the rate rises linearly.", at_least=0, at_most=1, on_card=True
     )
-    save_total_limit: int = field(default=2, metadata={"help": "How many checkpoints are kept; older ones go."})
-    resume_from_checkpoint: str | None = field(
-        default=None, metadata={"help": "A checkpoint's folder, or `latest`: that of output_dir, if there is one."}
+    weight_decay: float = setting(0.01, "Not applied to biases and layer norms.", at_least=0, at_most=1, on_card=True)
+    max_grad_norm: float = setting(1.0, "Gradients with a larger norm are scaled down to it.", above=0, on_card=True)
+    seed: int = setting(
+        42, "Decides initial weights, order, negatives and dropout.", at_least=0, at_most=2**32 - 1, on_card=True
     )
-    # Choosing
-    metric_for_best_model: str = field(
-        default=PRIMARY_SCORE, metadata={"help": "The dev score that decides which epoch is best."}
+    seeds: str | None = setting(
+        None, "Several runs, such as 1,2,3, and a table with mean and standard deviation.", "handling"
     )
-    load_best_model_at_end: bool = field(
-        default=False, metadata={"help": "The best epoch's model is the result, in place of the last one's."}
+    dataloader_num_workers: int = setting(0, "Processes that prepare batches.", "handling", at_least=0)
+    gradient_checkpointing: bool = setting(False, "Less memory for more computation.")
+    # Checkpoints
+    checkpointing_steps: str | None = setting(
+        None, "Write a checkpoint every so many optimizer steps, or every `epoch`.", "handling"
     )
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={"help": "Stop after so many epochs without a better dev score, and take the best epoch's model."},
+    save_total_limit: int = setting(2, "How many checkpoints are kept; older ones are removed.", "handling", at_least=1)
+    resume_from_checkpoint: str | None = setting(
+        None, "A checkpoint's folder, or `latest`: the newest one in output_dir, if there is one.", "handling"
     )
-    # Seeing
-    logging_steps: int = field(default=10, metadata={"help": "Optimizer steps between two reports of the loss."})
-    with_tracking: bool = field(default=False, metadata={"help": "Report losses and scores to trackers."})
-    report_to: str = field(
-        default="all", metadata={"help": "Trackers by name, such as tensorboard,wandb; or all that are installed."}
+    # Model selection
+    metric_for_best_model: str = setting(PRIMARY_SCORE, "The validation score that decides which epoch is best.")
+    load_best_model_at_end: bool = setting(
+        False, "The result is the model of the best epoch instead of the last one.", on_card=True
     )
-    # The result
-    output_dir: str = field(default="outputs/spert", metadata={"help": "The folder for the model and its scores."})
-    overwrite_output_dir: bool = field(
-        default=False, metadata={"help": "Replace the model, or the checkpoints, that stand in output_dir."}
+    early_stopping_patience: int | None = setting(
+        None,
+        "Stop after so many epochs without a better validation score. The result is the model of the best epoch.",
+        at_least=1,
+        on_card=True,
     )
-    push_to_hub: bool = field(default=False, metadata={"help": "Upload the result to the Hub, in one commit."})
-    hub_model_id: str | None = field(
-        default=None, metadata={"help": "The repository, such as org/spert-conll04. Default: output_dir's name."}
+    # Logging
+    logging_steps: int = setting(10, "Optimizer steps between two reports of the loss.", "handling", at_least=1)
+    with_tracking: bool = setting(False, "Report losses and scores to trackers.", "handling")
+    report_to: str = setting(
+        "all", "Trackers by name, such as tensorboard,wandb; or `all` that are installed.", "handling"
     )
-    hub_token: str | None = field(default=None, metadata={"help": "Default: the one that `hf auth login` saved."})
-    hub_private_repo: bool = field(default=False, metadata={"help": "Make the repository a private one."})
+    # Output
+    output_dir: str = setting("outputs/spert", "The folder for the model and its scores.", "handling")
+    overwrite_output_dir: bool = setting(False, "Replace the model, or the checkpoints, in output_dir.", "handling")
+    push_to_hub: bool = setting(False, "Upload the result to the Hub, in one commit.", "handling")
+    hub_model_id: str | None = setting(
+        None, "The repository, such as org/spert-conll04. Default: output_dir's name.", "handling"
+    )
+    hub_token: str | None = setting(None, "Default: the one that `hf auth login` saved.", "handling", secret=True)
+    hub_private_repo: bool = setting(False, "Make the repository private.", "handling")
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
@@ -137,20 +154,12 @@ class TrainingArguments:
             )
         if self.dataset_name is not None and (self.validation_file or self.test_file):
             raise ValueError("--validation_file and --test_file go with --train_file, not with --dataset_name.")
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"--{name}: expected at least {least}, got {value}.")
-        if not 0 <= self.warmup_ratio <= 1:
-            raise ValueError(f"--warmup_ratio: expected a number from 0 to 1, got {self.warmup_ratio}.")
-        for name in ("learning_rate", "head_learning_rate", "max_grad_norm", "layerwise_lr_decay"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"--{name}: expected a number above 0, got {value}.")
-        self._refuse_bad_choices()
-        self._refuse_bad_repetitions()
+        for name, meaning in meanings_of(self).items():
+            meaning.check(name, getattr(self, name))
+        self._check_choices()
+        self._check_repetitions()
 
-    def _refuse_bad_choices(self) -> None:
+    def _check_choices(self) -> None:
         steps = self.checkpointing_steps
         if steps is not None and steps != "epoch" and not (steps.isdigit() and int(steps) > 0):
             raise ValueError(f"--checkpointing_steps: expected a number of steps above 0, or epoch, got {steps!r}.")
@@ -161,13 +170,13 @@ class TrainingArguments:
             )
         if self.keeps_best and self.train_on_validation:
             raise ValueError(
-                "--train_on_validation leaves no sentences to choose an epoch by: take --load_best_model_at_end and "
-                "--early_stopping_patience out."
+                "--train_on_validation leaves no sentences to choose an epoch by: remove --load_best_model_at_end and "
+                "--early_stopping_patience."
             )
         if self.freeze_encoder and self.layerwise_lr_decay is not None:
-            raise ValueError("--freeze_encoder leaves no layers to train: take --layerwise_lr_decay out.")
+            raise ValueError("--freeze_encoder leaves no layers to train: remove --layerwise_lr_decay.")
 
-    def _refuse_bad_repetitions(self) -> None:
+    def _check_repetitions(self) -> None:
         for name in ("seeds", "only_folds"):
             value = getattr(self, name)
             if value is not None and not all(part.strip().isdigit() for part in value.split(",")):
@@ -185,18 +194,19 @@ class TrainingArguments:
             chosen = [self.fold] if self.fold is not None else self.chosen_folds
             for fold in chosen:
                 if fold is not None and not 0 <= fold < self.num_folds:
-                    raise ValueError(f"--only_folds: expected folds from 0 to {self.num_folds - 1}, got {fold}.")
+                    flag = "--only_folds" if self.fold is None else "--fold"
+                    raise ValueError(f"{flag}: expected folds from 0 to {self.num_folds - 1}, got {fold}.")
         if self.is_several_runs and self.push_to_hub:
             raise ValueError("--push_to_hub uploads one model: several runs give several. Push one with `spert push`.")
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the best epoch's model is the result."""
+        """Whether the model of the best epoch is the result."""
         return self.load_best_model_at_end or self.early_stopping_patience is not None
 
     @property
     def steps_between_checkpoints(self) -> int | None:
-        """Optimizer steps from one checkpoint to the next; `None` where they come with epochs, or never."""
+        """Optimizer steps from one checkpoint to the next; `None` if they are written at ends of epochs, or never."""
         steps = self.checkpointing_steps
         return None if steps is None or steps == "epoch" else int(steps)
 
@@ -220,36 +230,16 @@ class TrainingArguments:
 
     @property
     def is_several_runs(self) -> bool:
-        """Whether folds or seeds make this command a row of runs."""
+        """Whether folds or seeds make this command a series of runs."""
         return self.seeds is not None or (self.folds is not None and self.fold is None)
 
     def config_fields(self) -> dict[str, Any]:
         """The fields of `SpertConfig` that are settings of a run; the corpus decides the others."""
-        names = (
-            "max_span_width",
-            "width_embedding_size",
-            "head_dropout",
-            "span_pooling",
-            "relation_context",
-            "relation_threshold",
-        )
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if meaning.in_config}
 
-
-_LEAST = {
-    "num_negative_spans": 0,
-    "num_negative_relations": 0,
-    "per_device_train_batch_size": 1,
-    "per_device_eval_batch_size": 1,
-    "gradient_accumulation_steps": 1,
-    "num_train_epochs": 1,
-    "max_train_steps": 1,
-    "weight_decay": 0,
-    "dataloader_num_workers": 0,
-    "save_total_limit": 1,
-    "early_stopping_patience": 1,
-    "logging_steps": 1,
-}
+    def to_dict(self) -> dict[str, Any]:
+        """All settings but secrets. They are a recipe: [`read_recipe`] reads them back."""
+        return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if not meaning.secret}
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
@@ -259,30 +249,56 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # The library annotates a type that mypy takes for an instance.
-    parser = HfArgumentParser(TrainingArguments, description="Train a SpERT model with accelerate.")  # type: ignore[arg-type]
-    parser.usage = "accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]"
+    parser = _parser()
     if argv and not argv[0].startswith("-"):
-        recipe = argv.pop(0)
-        parser.set_defaults(**read_recipe(recipe))
-    (arguments,) = parser.parse_args_into_dataclasses(argv)
-    return arguments
+        parser.set_defaults(**read_recipe(argv.pop(0)))
+    return TrainingArguments(**vars(parser.parse_args(argv)))
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a YAML file, each of the type that its flag has."""
+    """The settings in a YAML file, each of the type that its flag has.
+
+    Raises:
+        ValueError: the file names a setting that does not exist, or a value has another type.
+    """
     values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings, one `name: value` a line, got {type(values).__name__}.")
-    known = {one.name: one for one in dataclasses.fields(TrainingArguments)}
-    for name, value in values.items():
+    known = {field.name: field for field in dataclasses.fields(TrainingArguments)}
+    for name in values:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
             raise ValueError(f"{path}: unknown setting {name!r}" + (f"; did you mean {close[0]!r}?" if close else "."))
-        expected = known[name].type
-        if expected is float and isinstance(value, int) and not isinstance(value, bool):
-            values[name] = float(value)
-        elif expected in (bool, float, int, str) and type(value) is not expected:
-            hint = " (YAML reads 5e-5 as text: write 5.0e-5)" if expected is float else ""
-            raise ValueError(f"{path}, {name}: expected a value of type {expected.__name__}, got {value!r}{hint}.")
-    return values
+    return {name: _of_its_type(value, known[name], f"{path}, {name}") for name, value in values.items()}
+
+
+def _of_its_type(value: Any, field: dataclasses.Field, where: str) -> Any:
+    """A value as YAML reads it, as the type of its field. `null` stands for a default of `None`."""
+    if value is None and field.default is None:
+        return None
+    (expected,) = set(typing.get_args(field.type) or (field.type,)) - {type(None)}
+    if expected is float and type(value) is int:
+        return float(value)
+    if expected is str and type(value) is int:  # `folds: 10`
+        return str(value)
+    if type(value) is not expected:
+        hint = " (YAML reads 5e-5 as text: write 5.0e-5)" if expected is float else ""
+        raise ValueError(f"{where}: expected a value of type {expected.__name__}, got {value!r}{hint}.")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
+    flags = dataclasses.make_dataclass(
+        "Flags",
+        [
+            (field.name, field.type, dataclasses.field(default=field.default, metadata=field.metadata["flag"]))
+            for field in dataclasses.fields(TrainingArguments)
+        ],
+    )
+    return HfArgumentParser(
+        flags,
+        allow_abbrev=False,  # --learning_rat is misspelt, too
+        description="Train a SpERT model with accelerate.",
+        usage="accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]",
+    )

@@ -1,4 +1,4 @@
-"""Which sentences each process trains on in which step, and the batch of a process that has none."""
+"""Which sentences each process trains on in each step, and the batch of a process that has no sentences left."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -53,7 +53,7 @@ class ShardedBatchSampler(Sampler[list[int]]):
         return self.steps_per_epoch * self.accumulation_steps
 
     def set_epoch(self, epoch: int, skip_steps: int = 0) -> None:
-        """Take the order of this epoch from now on, without its first optimizer steps."""
+        """Set the epoch, which decides the order, and how many of its optimizer steps to skip."""
         self.epoch = epoch
         self.skip_steps = skip_steps
 
@@ -66,7 +66,7 @@ class ShardedBatchSampler(Sampler[list[int]]):
 
 
 class TrainingCollator:
-    """A [`SpertDataCollator`] that also knows the empty batch: one padding sentence, whose loss is zero."""
+    """A [`SpertDataCollator`] that also collates an empty batch: one padding sentence, whose loss is zero."""
 
     def __init__(self, collator: SpertDataCollator, num_relation_types: int):
         self.collator = collator
@@ -82,7 +82,7 @@ class TrainingCollator:
         }
 
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Pad a batch, or stand in for an empty one."""
+        """Pad a batch; an empty one becomes a padding sentence."""
         return self.collator(items or [self._idle])
 
 

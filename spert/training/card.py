@@ -14,32 +14,12 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from .arguments import TrainingArguments
+from .settings import meanings_of
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 _TASKS = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
-_SHOWN_SETTINGS = (
-    "num_train_epochs",
-    "max_train_steps",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "learning_rate",
-    "head_learning_rate",
-    "layerwise_lr_decay",
-    "freeze_encoder",
-    "warmup_ratio",
-    "weight_decay",
-    "max_grad_norm",
-    "head_dropout",
-    "num_negative_spans",
-    "num_negative_relations",
-    "max_span_width",
-    "span_pooling",
-    "relation_context",
-    "train_on_validation",
-    "load_best_model_at_end",
-    "early_stopping_patience",
-    "seed",
-)
+_SHOWN_SETTINGS = [name for name, meaning in meanings_of(TrainingArguments).items() if meaning.on_card]
 
 
 def write_card(
@@ -51,6 +31,7 @@ def write_card(
     split: str | None,
     scores: Mapping[str, Any] | None,
     without_overlapping: Mapping[str, Any] | None,
+    from_text: Mapping[str, Any] | None,
     predictions: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write `README.md` for a trained model, with metadata that the Hub reads (`model-index`).
@@ -59,7 +40,7 @@ def write_card(
         config: the model's.
         run: what `run.json` says.
         corpus: what it was trained and scored on, as splits.
-        split, scores, without_overlapping, predictions: what was scored, if anything was.
+        split, scores, without_overlapping, from_text, predictions: what was scored, if anything was.
     """
     settings = run["settings"]
     corpus_id = settings["dataset_name"] if settings["dataset_name"] in CARDS else None
@@ -71,7 +52,6 @@ def write_card(
     data = ModelCardData(
         base_model=None if is_local else encoder,
         library_name="transformers",
-        license="apache-2.0",
         pipeline_tag="token-classification",
         tags=["spert", PIPELINE_TASK, "named-entity-recognition", "relation-extraction"],
         model_name=f"SpERT on {corpus_name}",
@@ -95,7 +75,8 @@ def write_card(
         corpus_table=markdown_of(corpus, types),
         corpus_note=CARDS[corpus_id].split("{tables}")[1].strip() if corpus_id else None,
         split=split,
-        score_table=_score_table(scores, without_overlapping),
+        has_pictures=scores is not None,
+        score_table=_score_table(scores, without_overlapping, from_text),
         type_table=_type_table(scores),
         training_note=_training_note(run),
         settings_table=_table(
@@ -145,12 +126,20 @@ def _eval_results(
     ]
 
 
-def _score_table(scores: Mapping[str, Any] | None, without_overlapping: Mapping[str, Any] | None) -> str:
-    if scores is None or without_overlapping is None:
+def _score_table(
+    scores: Mapping[str, Any] | None,
+    without_overlapping: Mapping[str, Any] | None,
+    from_text: Mapping[str, Any] | None,
+) -> str:
+    if scores is None or without_overlapping is None or from_text is None:
         return "Nothing was scored: the corpus has no test and no validation split."
     rows = []
     for task in TASKS:
-        for about, values in (("", scores), (", without overlapping", without_overlapping)):
+        for about, values in (
+            ("", scores),
+            (", without overlapping", without_overlapping),
+            (", from text", from_text),
+        ):
             rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
     return _table(["", "precision", "recall", "F1"], rows)
 

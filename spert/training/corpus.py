@@ -1,11 +1,28 @@
-"""The corpus that a run's settings name."""
+"""The corpus and the processor that a run's settings name, read and checked before anything is trained."""
 
-from datasets import DatasetDict, concatenate_datasets
+from collections import Counter, defaultdict
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from ..corpora import load_corpus, load_files
+from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
+from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
+
+
+def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcessor]:
+    """The corpus of a run, and the processor of its encoder.
+
+    Raises:
+        ValueError: the corpus is refused, or one of its sentences is longer than the encoder takes.
+        OSError: there is no such encoder.
+    """
+    corpus = load_training_corpus(arguments)
+    processor = SpertProcessor.from_encoder(arguments.model_name_or_path, revision=arguments.model_revision)
+    refuse_long_sentences(corpus, processor)
+    return corpus, processor
 
 
 def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
@@ -39,6 +56,39 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
     if arguments.train_on_validation:
         types = types_of(corpus)
         both = concatenate_datasets([corpus["train"], corpus.pop("validation")])
-        both.info.description = described("train and validation", types)
+        about = with_merged_entities("train and validation", merged_entities(both))
+        both.info.description = described(about, types)
         corpus["train"] = both
     return corpus
+
+
+def count_relation_arguments(rows: Dataset) -> dict[str, dict[tuple[str, str], int]]:
+    """How often each relation type joins entities of which types.
+
+    Returns:
+        For each relation type, the number of relations by (head type, tail type), in the order of the names.
+    """
+    counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for record in rows:
+        types = [entity["type"] for entity in record["entities"]]
+        for relation in record["relations"]:
+            counts[relation["type"]][types[relation["head"]], types[relation["tail"]]] += 1
+    return {name: dict(sorted(counts[name].items())) for name in sorted(counts)}
+
+
+def refuse_long_sentences(corpus: DatasetDict, processor: SpertProcessor) -> None:
+    """Refuse a corpus with a sentence that is longer than the encoder takes, in a split to train or to score on.
+
+    Raises:
+        ValueError: the message names split, record and both lengths.
+    """
+    for split, rows in corpus.items():
+        try:
+            processor.encode(list(rows["tokens"]))
+        except ValueError:
+            for index, record in enumerate(rows):
+                try:
+                    processor.encode([record["tokens"]])
+                except ValueError as error:
+                    raise ValueError(f"Split {split}, record {index} (id {record['id']!r}): {error}") from error
+            raise

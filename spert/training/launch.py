@@ -1,4 +1,7 @@
-"""Whether the launcher started what it was asked for."""
+"""Whether the launcher started as many processes as it was asked for.
+
+No environment variable tells: for a single process `accelerate launch` sets none. So its command line is read.
+"""
 
 import os
 from pathlib import Path
@@ -29,7 +32,7 @@ def check_number_of_processes(running: int) -> None:
 
 
 def processes_asked_for(launcher: psutil.Process | None) -> int | None:
-    """How many processes `accelerate launch` was asked for, by flag or configuration file; `None` if nobody said.
+    """How many processes `accelerate launch` was asked for, by flag or configuration file; `None` if by neither.
 
     Args:
         launcher: this process's parent, which is `accelerate launch` or something else.

@@ -1,4 +1,4 @@
-"""Optimizer and learning rate: the paper's (section 3.4), and the choices that are off by default."""
+"""Optimizer and learning rate: the paper's (section 3.4), and variants that are off by default."""
 
 import re
 from typing import Any
@@ -19,11 +19,11 @@ def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> AdamW:
     """Torch's AdamW; weight decay on matrices only, so not on biases and layer norms.
 
     With `head_learning_rate` the two classifiers and the width table have a rate of their own. With
-    `layerwise_lr_decay` `d` the encoder's top layer has the whole rate, the one below `d` times that, and so on down to
-    the embeddings.
+    `layerwise_lr_decay` `d`, the encoder's top layer has the full rate, the layer below it `d` times that, and so on
+    down to the embeddings.
 
     Raises:
-        ValueError: the encoder's layers have no numbers to decay by.
+        ValueError: the encoder's layers are not numbered.
     """
     scales = _encoder_scales(model.encoder, arguments.layerwise_lr_decay)
     groups: dict[tuple[float, bool], dict[str, Any]] = {}
@@ -56,14 +56,14 @@ def freeze_encoder(model: SpertModel) -> None:
 
 
 def set_training_mode(model: SpertModel) -> None:
-    """Dropout on, but not in an encoder that is frozen: it is to be the same function for every sentence."""
+    """Switch dropout on, except in a frozen encoder, whose output for a sentence should never change."""
     model.train()
     if not any(parameter.requires_grad for parameter in model.encoder.parameters()):
         model.encoder.eval()
 
 
 def _encoder_scales(encoder: nn.Module, decay: float | None) -> dict[str, float]:
-    """Parameter name to the share of the learning rate that it gets."""
+    """The share of the learning rate that each parameter gets, by name."""
     names = [name for name, _ in encoder.named_parameters()]
     if decay is None:
         return dict.fromkeys(names, 1.0)

@@ -8,15 +8,15 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..evaluation.report import TASK_TITLES
 from ..evaluation.scores import FIGURES, TASKS
 
 LEARNING_CURVES = "learning_curves.png"
 SCORES_BY_TYPE = "scores_by_type.png"
-_TITLES = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
 
 
 def draw_learning_curves(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """The losses of each epoch, and the dev scores where there are any."""
+    """Draw the losses of each epoch, and the scores on the validation split where there are any."""
     scored = [task for task in TASKS if rows and f"{task}_micro_f1" in rows[0]]
     figure = Figure(figsize=(10, 4) if scored else (5, 4), layout="constrained")
     panels = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
@@ -25,7 +25,7 @@ def draw_learning_curves(path: str | os.PathLike[str], rows: Sequence[Mapping[st
         panels[0].plot(epochs, [row[name] for row in rows], marker=".", label=name.replace("_", " "))
     panels[0].set(xlabel="epoch", ylabel="loss", title="training loss")
     for task in scored:
-        panels[1].plot(epochs, [row[f"{task}_micro_f1"] for row in rows], marker=".", label=_TITLES[task])
+        panels[1].plot(epochs, [row[f"{task}_micro_f1"] for row in rows], marker=".", label=TASK_TITLES[task])
     if scored:
         panels[1].set(xlabel="epoch", ylabel="micro F1", ylim=(0, 1), title="validation")
     for panel in panels:
@@ -36,7 +36,7 @@ def draw_learning_curves(path: str | os.PathLike[str], rows: Sequence[Mapping[st
 
 
 def draw_scores_by_type(path: str | os.PathLike[str], scores: Mapping[str, Any], split: str) -> None:
-    """Precision, recall and F1 of each type, a panel a task."""
+    """Draw precision, recall and F1 of each type, with one panel for each task."""
     counts = [max(len(scores[f"{task}_per_type"]), 1) for task in TASKS]
     figure = Figure(figsize=(8, 1.5 + 0.55 * sum(counts)), layout="constrained")
     panels = figure.subplots(len(TASKS), 1, squeeze=False, gridspec_kw={"height_ratios": counts})[:, 0]
@@ -47,7 +47,7 @@ def draw_scores_by_type(path: str | os.PathLike[str], scores: Mapping[str, Any],
             panel.barh(places, [values[name] for values in per_type.values()], height=0.23, label=name)
         panel.set_yticks(range(len(per_type)), [f"{kind} ({values['support']})" for kind, values in per_type.items()])
         panel.invert_yaxis()
-        panel.set(xlim=(0, 1), title=f"{_TITLES[task]} ({split})")
+        panel.set(xlim=(0, 1), title=f"{TASK_TITLES[task]} ({split})")
         panel.grid(axis="x", alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(FIGURES))
     _save(figure, path)

@@ -1,4 +1,4 @@
-"""How far a run has come: what a checkpoint holds besides weights, optimizer and random states."""
+"""The position of a run: what a checkpoint holds besides weights, optimizer and random states."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Best:
-    """The best epoch so far, by dev score."""
+    """The best epoch so far, by validation score."""
 
     epoch: int
     step: int
@@ -18,14 +18,14 @@ class Progress:
     """The position in a run.
 
     Args:
-        epoch: epochs that are done, their scoring included.
-        epoch_step: optimizer steps done in the epoch under way.
+        epoch: completed epochs, scoring included.
+        epoch_step: optimizer steps done in the current epoch.
         step: optimizer steps done in all.
-        losses: sums of the entity and the relation loss over the steps of the epoch under way.
-        dev_scores: a row for each epoch that is done.
-        best: the best epoch so far, where there are dev scores.
-        epochs_without_improvement: epochs since then.
-        seconds: how long the run has taken, all its sessions together.
+        losses: sums of the entity and the relation loss over the steps of the current epoch.
+        dev_scores: a row for each completed epoch.
+        best: the best epoch so far, if there are validation scores.
+        epochs_without_improvement: completed epochs after the best one.
+        seconds: how long the run has taken, in all of its sessions together.
     """
 
     epoch: int = 0
@@ -38,7 +38,7 @@ class Progress:
     seconds: float = 0.0
 
     def end_epoch(self, row: dict[str, Any], metric: str) -> bool:
-        """Count an epoch as done. Returns whether its dev score is the best so far; a tie is none."""
+        """Count an epoch as completed. Returns whether its validation score is better than all before."""
         self.epoch += 1
         self.epoch_step = 0
         self.losses = [0.0, 0.0]

@@ -1,8 +1,8 @@
-"""Several runs in one command: folds, seeds, or both. Each is a process of its own and a folder of its own.
+"""Several runs in one command: folds, seeds, or both. Each run has a process and a folder of its own.
 
-Where several processes were launched, each takes its share of the runs and trains them one after the other, alone: a
-run then is the same as on a single process. What is finished stays finished when the command is given again, and what
-was interrupted goes on from its last checkpoint.
+If several processes were launched, each trains its share of the runs, one after the other and each run on one process:
+the result is the same as that of a single process. When the command is given again, finished runs are kept, and
+interrupted ones continue from their last checkpoints.
 """
 
 import dataclasses
@@ -20,23 +20,24 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from ..evaluation.summary import SUMMARY, print_summary, summarize
-from ..files import atomic_writer, read_json, write_json
+from ..files import atomic_writer, write_json
 from .arguments import TrainingArguments
 from .checkpoints import LATEST
+from .corpus import load_inputs
 from .interruption import EXIT_CODE, Interruption
-from .output import is_trained
-from .run_record import NO_MATTER, RUN, settings_of
+from .run_record import is_finished
+from .tracking import trackers_of
 
 RECIPE = "recipe.yaml"
 LOG = "train.log"
 
-# What a launcher tells its processes, and a run that is alone must not hear.
+# A launcher sets these for its processes. A run that is trained on one process must not inherit them.
 _LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LAUNCHER_PREFIXES = ("TORCHELASTIC_", "ROLE_", "GROUP_", "PET_")
 
 
 def runs_of(arguments: TrainingArguments) -> list[TrainingArguments]:
-    """The settings of each run; its folder lies in the command's own `output_dir`."""
+    """The settings of each run. Its folder is in the `output_dir` of the command."""
     runs = []
     for fold in arguments.chosen_folds:
         for seed in arguments.chosen_seeds:
@@ -64,14 +65,17 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
 
     Raises:
         RuntimeError: a run failed; the message names it and its log. The others are kept.
+        ValueError, OSError: the corpus, the encoder or a tracker is refused, before the first run starts.
     """
     runs = runs_of(arguments)
+    with state.main_process_first():  # the others find what it downloaded
+        check_once(runs[0])
     own = runs[state.process_index :: state.num_processes]
     failed = []
     for run in own:
         name = Path(run.output_dir).name
         if is_finished(run):
-            print(f"{name}: finished already", flush=True)
+            print(f"{name}: already finished", flush=True)
             continue
         code = _train(run, script, state)
         print(f"{name}: {'finished' if code == 0 else f'exit code {code}'}", flush=True)
@@ -80,7 +84,8 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
     failed = gather_object(failed)
     if failed:
         raise RuntimeError(
-            f"These runs did not finish: {', '.join(failed)}. The others are kept: give the command again to go on."
+            f"These runs did not finish: {', '.join(failed)}. The others are kept: give the command again to train "
+            f"those that are missing."
         )
     if state.is_main_process:
         folders = _all_finished(arguments)
@@ -90,30 +95,16 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
     state.wait_for_everyone()
 
 
+def check_once(run: TrainingArguments) -> None:
+    """Refuse what would make all runs fail alike: the corpus, the encoder's name, the trackers."""
+    trackers_of(run)
+    load_inputs(run)
+
+
 def coordinator() -> PartialState:
-    """Which process this is. It waits for the others for as long as their runs take, and keeps no accelerator busy."""
+    """Which process this is. It waits for the others for as long as their runs take, and uses no accelerator."""
     waits = {"timeout": timedelta(days=365)} if "WORLD_SIZE" in os.environ else {}
     return PartialState(cpu=True, **waits)
-
-
-def is_finished(run: TrainingArguments) -> bool:
-    """Whether a run's folder holds its result.
-
-    Raises:
-        FileExistsError: it holds the result of other settings.
-    """
-    record = Path(run.output_dir) / RUN
-    if run.overwrite_output_dir or not is_trained(run.output_dir) or not record.is_file():
-        return False
-    found, wanted = read_json(record)["settings"], settings_of(run)
-    different = [name for name in wanted if found.get(name) != wanted[name] and name not in NO_MATTER]
-    if different:
-        raise FileExistsError(
-            f"{run.output_dir}: a run with other settings stands here: "
-            f"{', '.join(f'{name} {found.get(name)!r} there, {wanted[name]!r} here' for name in different)}. Name "
-            f"another --output_dir, or replace it with --overwrite_output_dir."
-        )
-    return True
 
 
 def _all_finished(arguments: TrainingArguments) -> list[str]:
@@ -123,11 +114,10 @@ def _all_finished(arguments: TrainingArguments) -> list[str]:
 
 
 def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
-    """Train one run in a process of its own; returns its exit code. With several processes its words go to a log."""
+    """Train one run in a process of its own; returns its exit code. With several processes its output goes to a log."""
     folder = Path(run.output_dir)
-    settings = {name: value for name, value in settings_of(run).items() if value is not None}
     with atomic_writer(folder / RECIPE) as file:
-        yaml.safe_dump(settings, file, sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(run.to_dict(), file, sort_keys=False, allow_unicode=True)
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -146,13 +136,10 @@ def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
 
 
 def _run(command: Sequence[str], environment: dict[str, str], log: IO[bytes] | None) -> int:
-    """Run a command; SIGTERM reaches it, too, and is waited for, so that it can write its checkpoint."""
+    """Run a command, and wait for it. SIGTERM is passed on to it, so that it can write its checkpoint."""
     child = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT if log else None)
-    interruption = Interruption(then=child.terminate)
-    try:
+    with Interruption(then=child.terminate) as interruption:
         code = child.wait()
-    finally:
-        interruption.forget()
     if interruption.requested:
         sys.exit(EXIT_CODE)
     return code

@@ -1,10 +1,10 @@
 """`run.json`: enough to repeat a run, and what became of it."""
 
-import dataclasses
 import platform
 import shlex
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -12,69 +12,46 @@ from datasets import DatasetDict
 
 from .. import __version__
 from ..corpora.statistics import fingerprint_of
+from ..files import read_json
+from ..heads_spert import HeadTransfer
 from ..modeling_spert import SpertModel
 from .arguments import TrainingArguments
+from .output import is_trained
+from .settings import meanings_of
 
 RUN = "run.json"
 
 _PACKAGES = ("accelerate", "datasets", "huggingface_hub", "safetensors", "tokenizers", "torch", "transformers")
 
-NO_MATTER = {
-    "checkpointing_steps",
-    "data_dir",
-    "dataloader_num_workers",
-    "hub_model_id",
-    "hub_private_repo",
-    "hub_token",
-    "logging_steps",
-    "only_folds",
-    "output_dir",
-    "overwrite_output_dir",
-    "per_device_eval_batch_size",
-    "push_to_hub",
-    "report_to",
-    "resume_from_checkpoint",
-    "save_total_limit",
-    "seeds",
-    "with_tracking",
-}
-"""Settings that may differ between a run and its continuation: how it is shown and kept, and what comes afterwards."""
-
-_NAMES = {"dataset_name", "model_name_or_path", "test_file", "train_file", "types_file", "validation_file"}
-"""Settings that only name what the identity knows by its content."""
-
 
 def identity_of(
     arguments: TrainingArguments, model: SpertModel, corpus: DatasetDict, accelerator: Accelerator
 ) -> dict[str, Any]:
-    """Everything that decides the weights that a run ends with: only runs that agree in it continue each other."""
+    """Everything that decides the final weights of a run: it continues only from checkpoints with the same identity."""
     config = model.config.to_dict()
     config.pop("transformers_version", None)
-    settings = {name: value for name, value in settings_of(arguments).items() if name not in NO_MATTER | _NAMES}
     return {
         "model": config,
         "corpus": {split: fingerprint_of(rows) for split, rows in corpus.items()},
-        "settings": settings,
+        "settings": {
+            name: getattr(arguments, name)
+            for name, meaning in meanings_of(arguments).items()
+            if meaning.role == "result"
+        },
         "num_processes": accelerator.num_processes,
         "mixed_precision": accelerator.mixed_precision,
     }
 
 
-def settings_of(arguments: TrainingArguments) -> dict[str, Any]:
-    """All settings but secrets."""
-    settings = dataclasses.asdict(arguments)
-    settings.pop("hub_token")
-    return settings
-
-
 def run_record(
     arguments: TrainingArguments, identity: dict[str, Any], corpus: DatasetDict, accelerator: Accelerator
 ) -> dict[str, Any]:
-    """What `run.json` says before anything is known of the outcome."""
+    """What `run.json` says before the run has an outcome."""
     command, secret = list(sys.argv), arguments.hub_token
     return {
+        "finished": False,
         "command": shlex.join("<token>" if secret and secret in word else word for word in command),
-        "settings": settings_of(arguments),
+        "settings": arguments.to_dict(),
         "identity": identity,
         "corpus": {
             split: {"sentences": len(rows), "about": (rows.info.description or "").split("\n")[0]}
@@ -90,3 +67,54 @@ def run_record(
         "versions": {"python": platform.python_version(), "spert": __version__}
         | {name: metadata.version(name) for name in _PACKAGES},
     }
+
+
+def describe_transfer(name_or_path: str, transfer: HeadTransfer) -> str:
+    """What a run takes over from the SpERT model that it starts from, for whoever reads its output."""
+    parts = ["encoder"]
+    if transfer.width_embeddings:
+        parts.append("width embeddings")
+    for field, types in (("entity", transfer.entity_types), ("relation", transfer.relation_types)):
+        if types:
+            parts.append(f"heads of the {field} types {', '.join(types)}")
+    return f"Starting from the SpERT model {name_or_path}, with its {'; '.join(parts)}. Everything else is random."
+
+
+def is_finished(run: TrainingArguments) -> bool:
+    """Whether a run's folder holds its result: the model and all that was made from it.
+
+    Raises:
+        FileExistsError: it holds the result of other settings.
+    """
+    record = _record_in(run)
+    return record is not None and record.get("finished", False)
+
+
+def is_unfinished(run: TrainingArguments) -> bool:
+    """Whether a run was interrupted after its model was saved, before it was scored.
+
+    Raises:
+        FileExistsError: the folder holds the result of other settings.
+    """
+    record = _record_in(run)
+    return record is not None and not record.get("finished", False)
+
+
+def _record_in(run: TrainingArguments) -> dict[str, Any] | None:
+    """The record beside the model in a run's folder; `None` if there is none, or if it is to be overwritten."""
+    path = Path(run.output_dir) / RUN
+    if run.overwrite_output_dir or not is_trained(run.output_dir) or not path.is_file():
+        return None
+    record = read_json(path)
+    found, wanted = record["settings"], run.to_dict()
+    different = [
+        f"{name} {found.get(name)!r} there, {wanted[name]!r} here"
+        for name, meaning in meanings_of(run).items()
+        if meaning.role != "handling" and found.get(name) != wanted[name]
+    ]
+    if different:
+        raise FileExistsError(
+            f"{run.output_dir}: holds the result of a run with other settings: {', '.join(different)}. Name another "
+            f"--output_dir, or replace the result with --overwrite_output_dir."
+        )
+    return record

@@ -9,7 +9,7 @@ def trackers_of(arguments: TrainingArguments) -> list[str] | None:
     """The trackers to report to, or none.
 
     Raises:
-        ValueError: one is unknown, or its package is not installed; accelerate itself would leave it out silently.
+        ValueError: one is unknown, or its package is not installed. Accelerate itself would skip it without a word.
     """
     if not arguments.with_tracking:
         return None
@@ -26,5 +26,7 @@ def trackers_of(arguments: TrainingArguments) -> list[str] | None:
         if name not in known:
             raise ValueError(f"--report_to: expected trackers out of {', '.join(known)}, got {name!r}.")
         if name not in available:
-            raise ValueError(f"--report_to: {name} is not installed. Install it (pip install {name}), or leave it out.")
+            raise ValueError(
+                f"--report_to: {name} is not installed. Install it (pip install {name}), or remove it from --report_to."
+            )
     return wanted

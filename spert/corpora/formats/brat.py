@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ...files import atomic_folder
-from ..documents import Document, Reading, document_of, records_of, refuse_words_that_do_not_come_back
+from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
 
 _ENTITY = re.compile(r"(T\S+)\t(\S+) (\d+) (\d+)\t(.*)")
 _RELATION = re.compile(r"(R\S+)\t(\S+) Arg1:(T\S+) Arg2:(T\S+)\s*")
@@ -79,8 +79,8 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write a folder with two files for each record, named by its id."""
     with atomic_folder(path) as staging:
         for record in records:
-            refuse_words_that_do_not_come_back(record, "brat")
-            document = document_of(record)
+            check_words_have_no_space(record, "brat")
+            document = document_of(record, joined=True)
             for kind in [one[0] for one in (*document.entities, *document.relations)]:
                 if kind.split() != [kind]:
                     raise ValueError(f"brat: record {document.id!r}: expected types without white space, got {kind!r}.")

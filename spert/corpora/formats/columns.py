@@ -1,7 +1,8 @@
 """CoNLL-style columns for entities only: a word and its tag a line, a blank line after each sentence.
 
 BIO and BILOU (also written IOBES) are read, the word in the first column and the tag in the last; BIO is written. A
-line `# id = NAME` before a sentence names it. Entities come back in the order of the sentence.
+line `# id = NAME` before a sentence names it. Entities come back in the order of the sentence. A document start as in
+CoNLL-2003, a "sentence" of the one word `-DOCSTART-` with the tag `O`, is counted and left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ...files import atomic_writer
-from ..documents import Reading, refuse_words_that_do_not_come_back
+from ..documents import Reading, check_words_have_no_space
 
 _BEGIN, _INSIDE, _LAST, _UNIT = "B", "I", "LE", "US"
+_DOCUMENT_START = "-DOCSTART-"
 
 
 def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
@@ -24,13 +26,14 @@ def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
             line = line.rstrip("\n")
             if line.startswith("# id = "):
                 name = line.removeprefix("# id = ")
-            elif line.startswith("-DOCSTART-"):
-                continue
             elif line.strip():
                 columns = line.split("\t") if "\t" in line else line.split()
                 if len(columns) < 2:
                     raise ValueError(f"{path}, line {number}: expected a word and its tag, got {line!r}.")
                 rows.append((columns[0], columns[-1], number))
+            elif [row[:2] for row in rows] == [(_DOCUMENT_START, "O")]:
+                reading.lost[f"{_DOCUMENT_START} lines left out"] += 1
+                rows, name = [], None
             elif rows:
                 yield _record(rows, name if name is not None else str(count), path)
                 rows, name, count = [], None, count + 1
@@ -61,16 +64,19 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write records in BIO.
 
     Raises:
-        ValueError: a record has relations, overlapping entities or no words: columns cannot carry them.
+        ValueError: columns cannot carry a record: it has relations, overlapping entities or no words, or it reads as a
+            document start.
     """
     with atomic_writer(path) as file:
         for record in records:
-            refuse_words_that_do_not_come_back(record, "columns")
+            check_words_have_no_space(record, "columns")
             where = f"columns: record {record['id']!r}"
             if record["relations"]:
                 raise ValueError(f"{where}: expected entities only, got {len(record['relations'])} relations.")
             if not record["tokens"]:
                 raise ValueError(f"{where}: expected at least one word, got none.")
+            if record["tokens"] == [_DOCUMENT_START] and not record["entities"]:
+                raise ValueError(f"{where}: expected a sentence, got {_DOCUMENT_START!r}, which starts a document.")
             tags = ["O"] * len(record["tokens"])
             for entity in sorted(record["entities"], key=lambda entity: entity["start"]):
                 inside = range(entity["start"], entity["end"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import atomic_writer
-from ..documents import Document, Reading, document_of, records_of, refuse_words_that_do_not_come_back
+from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
 from .json_lines import json_objects
 
 
@@ -40,8 +40,8 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     entities = relations = 0
     with atomic_writer(path) as file:
         for record in records:
-            refuse_words_that_do_not_come_back(record, "Doccano")
-            document = document_of(record)
+            check_words_have_no_space(record, "Doccano")
+            document = document_of(record, joined=True)
             line = {
                 "id": document.id,
                 "text": document.text,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_json
-from ..documents import Document, Reading, document_of, records_of, refuse_words_that_do_not_come_back
+from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
 from ..spert_json import read_list
 
 
@@ -58,8 +58,8 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write records as tasks with pre-annotations; `from_name` is `label`, `to_name` is `text`."""
     tasks = []
     for record in records:
-        refuse_words_that_do_not_come_back(record, "Label Studio")
-        document = document_of(record)
+        check_words_have_no_space(record, "Label Studio")
+        document = document_of(record, joined=True)
         regions: list[dict[str, Any]] = [
             {
                 "id": f"e{index}",

@@ -1,4 +1,7 @@
-"""Parquet with the columns `tokens`, `entities`, `relations` and `orig_id`, as SpERT corpora stand on the Hub."""
+"""Parquet with the columns `tokens`, `entities`, `relations` and `orig_id`, as SpERT corpora on the Hub have them.
+
+Where records have a text of their own, there are also the columns `text` and `words`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,8 +10,8 @@ from typing import Any
 from datasets import Dataset
 
 from ...files import atomic_folder
+from ..columnar import checked_table
 from ..documents import Reading
-from ..schema import FEATURES
 
 
 def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
@@ -22,6 +25,6 @@ def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write records; their `id` becomes `orig_id`."""
-    rows = Dataset.from_list([dict(record) for record in records], features=FEATURES).rename_column("id", "orig_id")
+    rows = Dataset(checked_table(list(records), str(path))).rename_column("id", "orig_id")
     with atomic_folder(path.parent) as staging:
         rows.to_parquet(str(staging / path.name))

@@ -1,0 +1,72 @@
+"""Candidates: which spans are scored, and which of them are entities.
+
+Knows no weights: models and exported graphs share it.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .spans_spert import candidate_spans, count_words, span_widths
+
+
+class FoundEntities(NamedTuple):
+    """The result of `SpertModel.find_entities`.
+
+    Shapes:
+        spans: `(batch, spans, 2)`, the word ranges that were scored, `[0, 0)` for padding
+        entity_logits: `(batch, spans, 1 + entity types)`, float32
+        candidate_entities: `(entities, 2)`, sentence and index into `spans`
+        candidate_counts: `(batch,)`, entities of each sentence
+        num_pairs: not a tensor: how many ordered pairs of entities there are in all
+    """
+
+    spans: Tensor
+    entity_logits: Tensor
+    candidate_entities: Tensor
+    candidate_counts: Tensor
+    num_pairs: int
+
+    def entity_spans(self) -> tuple[Tensor, Tensor]:
+        """Sentence `(entities,)` and word range `(entities, 2)` of each entity."""
+        sentence, span = self.candidate_entities.unbind(-1)
+        return sentence, self.spans[sentence, span]
+
+
+def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
+    """The candidate spans of every sentence, `[0, 0)` where one reaches into the sentence's padding.
+
+    Shapes:
+        word_pieces: `(batch, words, 2)`
+        result: `(batch, spans, 2)`, word ranges
+    """
+    spans = candidate_spans(word_pieces.shape[1], max_width, word_pieces.device)
+    inside = spans[:, 1] <= count_words(word_pieces).unsqueeze(1)
+    return spans.unsqueeze(0) * inside.unsqueeze(-1)
+
+
+@torch.compiler.disable
+def select_entities(spans: Tensor, entity_logits: Tensor, are_given: bool = False) -> FoundEntities:
+    """Take the spans whose likeliest class is a type; one synchronisation with the host.
+
+    Never compiled: the shape of the result depends on the data.
+
+    Args:
+        are_given: take every span that is not padding, whatever its scores.
+
+    Shapes:
+        spans: `(batch, spans, 2)`, `[0, 0)` for padding
+        entity_logits: `(batch, spans, 1 + entity types)`
+    """
+    is_entity = span_widths(spans) > 0
+    if not are_given:
+        is_entity &= entity_logits.argmax(dim=-1) > 0
+    counts = is_entity.sum(dim=1)
+    num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()
+    # The k-th entity stands where the running count reaches k: nothing is sorted, and nobody waits.
+    running = is_entity.flatten().cumsum(0)
+    index = torch.searchsorted(running, torch.arange(1, num_entities + 1, device=running.device))
+    num_spans = max(spans.shape[1], 1)
+    entities = torch.stack((index.div(num_spans, rounding_mode="floor"), index % num_spans), dim=-1)
+    return FoundEntities(spans, entity_logits, entities, counts, num_pairs)

@@ -1,0 +1,84 @@
+"""What each setting of a run means, besides its value: for a run's identity, for the model and for its card.
+
+A setting is declared once, in [`TrainingArguments`], with [`setting`]. Whatever needs a list of settings (recipes,
+`SpertConfig`, the identity of a run, the model card) derives it from these declarations.
+"""
+
+import dataclasses
+import operator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Role = Literal["result", "source", "handling"]
+"""What a setting has to do with the weights that a run ends with.
+
+* `result`: it decides them. Runs that differ in it are different runs.
+* `source`: it names a file, a corpus or an encoder, which a run's identity knows by its content.
+* `handling`: it does not change them: how a run is displayed and kept, and what happens after it.
+"""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What is declared about a setting.
+
+    Args:
+        role: what it has to do with the trained weights.
+        in_config: whether it is a field of `SpertConfig`, of the same name.
+        on_card: whether the model card lists it.
+        secret: whether no file may hold it.
+        choices: its values, where these are a closed set.
+        at_least, above, at_most: bounds of a number.
+    """
+
+    role: Role = "result"
+    in_config: bool = False
+    on_card: bool = False
+    secret: bool = False
+    choices: tuple[str, ...] | None = None
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value out of bounds. NaN is out of all bounds.
+
+        Raises:
+            ValueError: the message names the setting, its bounds and the value.
+        """
+        if value is None:
+            return
+        if self.choices is not None and value not in self.choices:
+            raise ValueError(f"--{name}: expected one of {', '.join(self.choices)}, got {value!r}.")
+        comparisons = (
+            (">=", operator.ge, self.at_least),
+            (">", operator.gt, self.above),
+            ("<=", operator.le, self.at_most),
+        )
+        bounds = [(sign, holds, bound) for sign, holds, bound in comparisons if bound is not None]
+        if not all(holds(value, bound) for _, holds, bound in bounds):  # no comparison with NaN holds
+            expected = " and ".join(f"{sign} {bound}" for sign, _, bound in bounds)
+            raise ValueError(f"--{name}: expected a number {expected}, got {value}.")
+
+
+def setting(default: Any, help: str, role: Role = "result", **meaning: Any) -> Any:
+    """A field of a dataclass of settings.
+
+    Args:
+        default: its value where nothing is said.
+        help: its line in `--help`.
+        role: what it has to do with the trained weights.
+        meaning: the other fields of [`Meaning`].
+    """
+    declared = Meaning(role, **meaning)
+    flag = {"help": help} | ({"choices": list(declared.choices)} if declared.choices else {})
+    return dataclasses.field(default=default, metadata={"flag": flag, "meaning": declared})
+
+
+def meanings_of(settings: Any) -> dict[str, Meaning]:
+    """What is declared about each setting, by name, in the order of declaration.
+
+    Args:
+        settings: a dataclass whose fields are made by [`setting`], or an instance of one.
+    """
+    return {field.name: field.metadata["meaning"] for field in dataclasses.fields(settings)}
