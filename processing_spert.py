@@ -198,7 +198,7 @@ class SpertProcessor(ProcessorMixin):
         encoded = self.encode_documents(
             items,
             is_split_into_words=is_split_into_words,
-            sentences=sentences if is_list or _is_choice(sentences) else [sentences],  # type: ignore[arg-type, list-item]
+            sentences=sentences if is_list or _is_choice(sentences) else [sentences],  # type: ignore[arg-type]
             on_overflow=on_overflow,
             sentences_per_window=sentences_per_window,
         )
