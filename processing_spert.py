@@ -205,10 +205,11 @@ class SpertProcessor(ProcessorMixin):
         if return_tensors != "pt":
             raise ValueError(f"SpertProcessor: expected return_tensors='pt', got {return_tensors!r}.")
         items, is_list = _items_of_input(text, is_split_into_words)
+        choices: Any = sentences if is_list or _is_choice(sentences) else [sentences]
         encoded = self.encode_documents(
             items,
             is_split_into_words=is_split_into_words,
-            sentences=sentences if is_list or _is_choice(sentences) else [sentences],  # type: ignore[list-item]
+            sentences=choices,
             on_overflow=on_overflow,
             sentences_per_window=sentences_per_window,
         )
@@ -327,7 +328,7 @@ class SpertProcessor(ProcessorMixin):
             "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
             "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
         }
-        given = [feature.get("given_entities") for feature in features]
+        given: list[Any] = [feature.get("given_entities") for feature in features]
         if any(entities is not None for entities in given):
             if any(entities is None for entities in given):
                 raise ValueError(

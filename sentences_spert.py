@@ -80,25 +80,21 @@ def _paragraphs(text: str) -> Iterator[list[tuple[int, int]]]:
 
 def _is_deliberate(text: str, line: tuple[int, int], following: tuple[int, int], width: int) -> bool:
     """Whether a line break was made by the writer rather than by wrapping the text at `width` columns."""
-    quoted, quoted_next = (_match(r"(?:>\s?)*+", text, *each) for each in (line, following))
-    if quoted[0].count(">") != quoted_next[0].count(">"):
+    (start, end), (next_start, next_end) = line, following
+    quoted, quoted_next = (_match(r"(?:>\s?)++", text, *each) for each in (line, following))
+    if (quoted[0].count(">") if quoted else 0) != (quoted_next[0].count(">") if quoted_next else 0):
         return True
-    start, next_start = quoted.end(), quoted_next.end()
-    if _match(_LIST_ITEM, text, next_start, following[1]):
+    if quoted and quoted_next:
+        start, next_start = quoted.end(), quoted_next.end()
+    if _match(_LIST_ITEM, text, next_start, next_end):
         return True
-    if any(_match(_RULE_OR_HEADING, text, *each) for each in ((start, line[1]), (next_start, following[1]))):
+    if _match(_RULE_OR_HEADING, text, start, end) or _match(_RULE_OR_HEADING, text, next_start, next_end):
         return True
-    first_word = _match(r"[^\s\p{Han}\p{Hiragana}\p{Katakana}]*+", text, next_start, following[1])
-    fits = _width(text, *line) + 1 + max(len(first_word[0]), 1) <= width
-    if not fits:
+    first_word = _match(r"[^\s\p{Han}\p{Hiragana}\p{Katakana}]++", text, next_start, next_end)
+    if _width(text, *line) + 1 + (len(first_word[0]) if first_word else 1) > width:
         return False
-    continues = _match(r"\W{0,3}+[\p{Ll}--\p{Georgian}]", text, next_start, following[1]) or _search(
-        r"[-‐‑–—]$", text, start, line[1]
-    )
-    return (
-        not continues
-        or _search(r"[:\p{STerm}…][\p{Pe}\p{Pf}\"']*+$", text, max(start, line[1] - 8), line[1]) is not None
-    )
+    is_continued = _match(r"\W{0,3}+[\p{Ll}--\p{Georgian}]", text, next_start, next_end) or text[end - 1] in "-‐‑–—"
+    return not is_continued or _search(r"[:\p{STerm}…][\p{Pe}\p{Pf}\"']*+$", text, max(start, end - 8), end) is not None
 
 
 _LIST_ITEM = (
@@ -203,7 +199,7 @@ def _asides(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-_BRACKETS = dict(("()", "[]", "{}", "（）", "［］", "｛｝", "「」", "『』", "【】", "〈〉", "《》", "〔〕"))
+_BRACKETS = dict(zip("([{（［｛「『【〈《〔", ")]}）］｝」』】〉》〕"))
 _BRACKET = f"[{regex.escape(''.join(_BRACKETS) + ''.join(_BRACKETS.values()))}]"
 
 

@@ -14,7 +14,7 @@ optimizer step.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -31,7 +31,6 @@ from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.predictions import Predictions
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
-from spert.evaluation.summary import METRICS_FROM_TEXT
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
 from spert.modeling_spert import SpertModel
@@ -343,7 +342,7 @@ def finish(run: Run) -> None:
 
     split = next((name for name in ("test", "validation") if name in run.corpus), None)
     scores = without_overlapping = from_text = None
-    predictions: Sequence[dict[str, Any]] = []
+    predictions: Sequence[Mapping[str, Any]] = []
     if split is not None:
         scores, predictions = score(run, model, split)
         without_overlapping = compute_scores(
@@ -357,8 +356,7 @@ def finish(run: Run) -> None:
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
             if split is not None and scores is not None:
-                save_scores(folder, scores, predictions, without_overlapping)
-                write_json(folder / METRICS_FROM_TEXT, from_text)
+                save_scores(folder, scores, predictions, without_overlapping, from_text)
                 draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
             draw_learning_curves(folder / LEARNING_CURVES, progress.dev_scores)
             write_card(
@@ -369,6 +367,7 @@ def finish(run: Run) -> None:
                 split=split,
                 scores=scores,
                 without_overlapping=without_overlapping,
+                from_text=from_text,
                 predictions=predictions,
             )
         write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})

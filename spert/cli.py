@@ -39,13 +39,23 @@ def convert(
     types: Annotated[Path, typer.Option(help="The type file that the model was trained with.")],
     output: Annotated[Path, typer.Option(help="The folder for the model in this project's layout.")],
     lowercase: Annotated[bool, typer.Option("--lowercase", help="The model was trained on lower-cased text.")] = False,
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="The corpus that the model was trained on, by name or file: text is then split as there."),
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="The folder that holds a named corpus's files.")] = None,
 ) -> None:
     """Convert a checkpoint of the original SpERT."""
     from .conversion import convert_checkpoint
-    from .corpora import read_types
+    from .corpora import load_corpus, read_types, words_and_texts
     from .training.output import save_model
 
     model, processor = convert_checkpoint(checkpoint, read_types(types), lowercase=lowercase)
+    if corpus is not None:
+        splits = load_corpus(corpus, data_dir)
+        if "train" not in splits:
+            raise ValueError(f"--corpus: expected a corpus with a split 'train', got {', '.join(splits)}.")
+        processor.learn_words(*words_and_texts(splits["train"]))
     save_model(output, model, processor)
     typer.echo(
         f"{output}: {len(model.config.entity_types)} entity and {len(model.config.relation_types)} relation types."
@@ -126,6 +136,12 @@ def evaluate(
     fold: Annotated[int | None, typer.Option(help="One fold of the corpus, counted from 0.")] = None,
     num_folds: Annotated[int | None, typer.Option(help="Cut the corpus into this many folds.")] = None,
     without_overlapping: WithoutOverlapping = False,
+    from_text: Annotated[
+        bool, typer.Option("--from-text", help="Give the model text in place of words; entities count by characters.")
+    ] = False,
+    given_entities: Annotated[
+        bool, typer.Option("--given-entities", help="Give the model the gold entities: only relations are predicted.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="A folder for metrics.json and predictions.json.")] = None,
     batch_size: BatchSize = 16,
 ) -> None:
@@ -147,6 +163,8 @@ def evaluate(
         corpus[split],
         batch_size=batch_size,
         without_overlapping=without_overlapping,
+        from_text=from_text,
+        given_entities=given_entities,
         progress=sys.stderr.isatty(),
     )
     if output is not None:

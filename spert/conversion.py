@@ -3,7 +3,6 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -35,7 +34,6 @@ def convert_checkpoint(
     types: CorpusTypes,
     *,
     lowercase: bool = False,
-    sentences: Iterable[list[str]] | None = None,
 ) -> tuple[SpertModel, SpertProcessor]:
     """A model and its processor, of a folder that the original implementation saved.
 
@@ -44,7 +42,6 @@ def convert_checkpoint(
             read without running code of its own (`weights_only`).
         types: entity and relation types in the order in which the model was trained (that of its type file).
         lowercase: whether the model was trained on lower-cased text: the original leaves this to its command line.
-        sentences: words of the corpus that the model was trained on, from which the processor learns how to split text.
 
     Raises:
         FileNotFoundError: the folder lacks a file.
@@ -72,8 +69,6 @@ def convert_checkpoint(
     _check_vocabulary(vocabulary, config.encoder_config.vocab_size)
     tokenizer = BertTokenizer(vocab=str(vocabulary), do_lower_case=lowercase)
     processor = SpertProcessor(tokenizer, max_pieces=encoder_max_pieces(config.encoder_config))
-    if sentences is not None:
-        processor.learn_words(sentences)
     return model.eval(), processor
 
 

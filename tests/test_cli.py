@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from spert import SpertProcessor
 from spert.cli import main
 from spert.evaluation import compute_scores
 from tests import tiny
@@ -124,6 +125,17 @@ def test_evaluate_and_score_agree(run, saved_model, records, tmp_path):
     assert json.loads((tmp_path / "filtered.json").read_text()) == filtered != metrics
 
 
+def test_evaluate_from_text_and_on_given_entities(run, refused, saved_model, records, tmp_path):
+    words = ["evaluate", "--model", saved_model, "--dataset", records, "--output", tmp_path]
+    run(*words, "--from-text")
+    from_text = json.loads((tmp_path / "metrics.json").read_text())
+    assert (from_text["gold_entities"], from_text["gold_entities_off_word_borders"]) == (8, 0)
+    run(*words, "--given-entities")
+    predictions = json.loads((tmp_path / "predictions.json").read_text())
+    assert [one["entities"] for one in predictions] == [record["entities"] for record in tiny.RECORDS]
+    assert "expected from_text or given_entities, got both" in refused(*words, "--from-text", "--given-entities")
+
+
 def test_score_refuses_other_sentences(refused, records, tmp_path):
     swapped = json.loads(records.read_text())[::-1]
     (tmp_path / "swapped.json").write_text(json.dumps(swapped))
@@ -157,6 +169,24 @@ def test_convert(run, golden, tmp_path):
     expected = json.loads((golden / "expected_inference.json").read_text())
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [len(line["relations"]) for line in lines] == [len(one["relations"]) for one in expected]
+
+
+def test_convert_learns_the_words_of_a_corpus(run, golden, tmp_path):
+    corpus = tmp_path / "corpus.json"
+    sentence = ["He", "left", "on", "Nov.", "3", ",", "with", "Mr.", "Park", "."]
+    entities = [{"type": "Person", "start": 8, "end": 9}]
+    corpus.write_text(json.dumps([{"tokens": sentence, "entities": entities, "relations": []}] * 3))
+    words = ["--checkpoint", golden / "original_checkpoint", "--types", golden / "types.json", "--lowercase"]
+    for name, flags in (("plain", []), ("learned", ["--corpus", corpus])):
+        run("convert", *words, "--output", tmp_path / name, *flags)
+        processor = SpertProcessor.from_pretrained(tmp_path / name)
+        text, ranges = (
+            "Mr. Park left on Nov. 3.",
+            processor("Mr. Park left on Nov. 3.", sentences=False).sentences[0].words,
+        )
+        split = [text[start:end] for start, end in ranges]
+        assert ("Mr." in split and "Nov." in split) == (name == "learned")
+        assert split[-1] == "."
 
 
 def test_evaluate_on_real_data(run, data_dir, tmp_path):

@@ -6,7 +6,6 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModel
 
-from spert import SpertProcessor
 from spert.conversion import convert_checkpoint
 from spert.corpora import read_types
 
@@ -106,12 +105,3 @@ def test_a_vocabulary_that_does_not_fit_is_refused(checkpoint, types):
     file.write_text("\n".join([*pieces[:-1], pieces[5]]) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"expected each piece once, got '{re.escape(pieces[5])}' in line 6"):
         convert_checkpoint(checkpoint, types)
-
-
-def test_the_processor_learns_how_to_split_words(checkpoint, types, monkeypatch):
-    learned = []
-    monkeypatch.setattr(SpertProcessor, "learn_words", lambda self, sentences: learned.extend(sentences), raising=False)
-    convert_checkpoint(checkpoint, types)
-    assert learned == []
-    convert_checkpoint(checkpoint, types, sentences=[["Nov.", "3"]])
-    assert learned == [["Nov.", "3"]]

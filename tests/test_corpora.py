@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 
 import pytest
 from datasets import concatenate_datasets
@@ -87,6 +88,18 @@ class TestShippedCorpus:
             )
         ]
         assert len(nested) >= 10
+
+    def test_the_readme_counts_the_sentences(self, root, corpus):
+        readme = (root / "examples" / "gazette" / "README.md").read_text()
+        assert f"\n{sum(corpus.num_rows.values())} sentences " in readme
+        assert ", ".join(f"`{split}.json` ({number})" for split, number in corpus.num_rows.items()) in readme
+
+    def test_the_sentence_of_the_demonstration_has_unseen_names(self, root, corpus):
+        sentence = re.search("^DEMO_SENTENCE := (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1]
+        names = set(re.findall(r"\b[A-Z]\w+", sentence))
+        assert names == {"Vera", "Lund", "Tromso", "Nils", "Polar", "Kayaks", "Sea", "Needle"}
+        words = {word for split in corpus.values() for tokens in split["tokens"] for word in tokens}
+        assert not names & words
 
     def test_types(self, corpus):
         types = types_of(corpus)
@@ -315,6 +328,7 @@ def changed(path, value):
         (("relations", 0, "head"), 0.5, "field 'head': expected a whole number, got 0.5"),
         (("relations", 0), "x", "expected an object with type, head and tail, got 'x'"),
         (("orig_id",), [1], "field 'orig_id': expected a string or a whole number, got"),
+        (("orig_id",), True, "field 'orig_id': expected a string or a whole number, got True"),
         (("text",), 3, "field 'text': expected a string, got 3"),
         (
             ("text",),

@@ -102,6 +102,9 @@ WIDE = {"type": "Person", "start": 0, "end": 12}
 def test_each_fault_is_reported(folder, record, kind, message):
     done = run("check", folder(train=[RECORD, record]))
     assert any(line.startswith(f"{kind}: ") and message in line for line in done.output.splitlines()), done.output
+    assert done.output.count(message) == 1
+    if kind == "warning":
+        assert done.output.endswith("0 error(s), 1 warning(s).\n")
     assert done.exit_code == (1 if kind == "error" else 0)
 
 
@@ -112,6 +115,9 @@ def test_what_just_fits_is_no_fault(folder):
 
     assert run("check", folder(train=[wide(10, "b"), RECORD])).output == "0 error(s), 0 warning(s).\n"
     assert "1 of 3 entities (33.33%) are wider than 10" in run("check", folder(train=[wide(11), RECORD])).output
+    related = wide(11, "b") | {"relations": [{"type": "knows", "head": 1, "tail": 0}]}
+    related["entities"] = [*related["entities"], {"type": "Place", "start": 11, "end": 12}]
+    assert "find them, nor 1 of 2 relations." in run("check", folder(train=[related, RECORD])).output
     place = folder(train=[wide(99)])
     assert run("check", place, "--max-span-width", "99").output == "0 error(s), 0 warning(s).\n"
     done = run("check", folder(train=[wide(100)]))
@@ -142,8 +148,8 @@ def test_sentences_too_long_for_an_encoder(folder, tiny_bert_folder):
 def test_stats(root):
     done = run("stats", root / "examples" / "gazette")
     assert done.exit_code == 0
-    assert "| sentences | 579 | 70 | 100 |" in done.output
-    assert "| married_to (symmetric) | 65 | 8 | 9 |" in done.output
+    assert "| sentences | 641 | 70 | 100 |" in done.output
+    assert "| married_to (symmetric) | 80 | 6 | 7 |" in done.output
     assert "duplicate" not in done.output
 
 

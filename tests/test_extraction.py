@@ -83,7 +83,7 @@ class TestStream:
         stream.close()
 
     def test_what_cannot_be_encoded_is_refused_and_the_rest_goes_on(self, loaded, expected):
-        good, long = tiny.SENTENCES[0], ["a"] * 1000
+        good, long = tiny.SENTENCES[0], ["-" * 1000]
         results = list(predict_stream(*loaded, [good, long, Refused("broken"), good], batch_size=2))
         assert_close([results[0], results[3]], [expected[0]] * 2)
         assert "encoder takes at most" in results[1].reason
@@ -179,7 +179,7 @@ class TestInputsAndOutputs:
         assert json.loads((tmp_path / "out.json").read_text()) == []
 
     def test_bad_records_go_to_a_file_with_their_reasons(self, saved_model, tmp_path):
-        content = ['{"text": "Oslo", "id": 1}', "{", '{"id": 2}', json.dumps({"tokens": ["a"] * 900}), '"Oslo"']
+        content = ['{"text": "Oslo", "id": 1}', "{", '{"id": 2}', json.dumps({"tokens": ["-" * 900]}), '"Oslo"']
         (tmp_path / "in.jsonl").write_text("\n".join(content))
         printed = run(
             "predict",

@@ -110,7 +110,7 @@ def test_too_long_input_names_the_sentence_and_both_lengths():
         ValueError, match=r"sentence 1: the sentence \('Oslo Oslo .*has 129 pieces, the encoder takes at most 128"
     ):
         processor.encode(["Oslo", too_long])
-    with pytest.raises(ValueError, match=r"text 1: sentence 0 \('Oslo Oslo .*has 129 pieces.*into shorter sentences"):
+    with pytest.raises(ValueError, match=r"text 1: sentence 0 \('Oslo Oslo .*has 130 pieces.*into shorter sentences"):
         processor(["Oslo", too_long + ". Oslo."], on_overflow="error")
 
 

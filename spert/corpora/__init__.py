@@ -9,7 +9,7 @@ from .ade import load_ade
 from .conll04 import load_conll04
 from .folds import fold_of
 from .own import load_files, load_own
-from .schema import FEATURES, TEXT_FEATURES
+from .schema import FEATURES, TEXT_FEATURES, words_and_texts
 from .scierc import load_scierc
 from .spert_json import read_spert_json, write_spert_json
 from .types import CorpusTypes, TypeName, read_types, types_of
@@ -32,6 +32,7 @@ __all__ = [
     "read_spert_json",
     "read_types",
     "types_of",
+    "words_and_texts",
     "write_spert_json",
 ]
 

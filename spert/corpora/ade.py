@@ -28,7 +28,7 @@ CARD = """
 
 Sentences of medical case reports with drugs and their adverse effects. `load_corpus("ade")` reads the raw `DRUG-AE.rel`
 and the ten published folds; where the folds are not at hand, ten are made from the raw file, the same on every
-machine, and the dataset's description says so.
+machine, and the dataset's description says so. Sentences of the raw file keep their text as it was written.
 
 {tables}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 from .types import CorpusTypes
 
@@ -58,7 +58,7 @@ def checked_record(record: Any, file: str, number: int, types: CorpusTypes | Non
     if isinstance(identifier, bool) or not isinstance(identifier, (int, str)):
         raise ValueError(f"{where}, field 'orig_id': expected a string or a whole number, got {identifier!r}.")
     _refuse_surrogates(str(identifier), f"{where}, field 'orig_id'")
-    checked = {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
+    checked: dict[str, Any] = {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
     if record.get("text") is not None:
         checked["text"] = text = _checked_text(record["text"], where)
         if record.get("words") is not None:
@@ -184,3 +184,12 @@ def _refuse_surrogates(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{where}: expected characters, got half of a surrogate pair in {text!r}.") from error
+
+
+def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
+    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
+
+    Returns:
+        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
+    """
+    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None

@@ -31,6 +31,7 @@ def write_card(
     split: str | None,
     scores: Mapping[str, Any] | None,
     without_overlapping: Mapping[str, Any] | None,
+    from_text: Mapping[str, Any] | None,
     predictions: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write `README.md` for a trained model, with metadata that the Hub reads (`model-index`).
@@ -39,7 +40,7 @@ def write_card(
         config: the model's.
         run: what `run.json` says.
         corpus: what it was trained and scored on, as splits.
-        split, scores, without_overlapping, predictions: what was scored, if anything was.
+        split, scores, without_overlapping, from_text, predictions: what was scored, if anything was.
     """
     settings = run["settings"]
     corpus_id = settings["dataset_name"] if settings["dataset_name"] in CARDS else None
@@ -51,7 +52,6 @@ def write_card(
     data = ModelCardData(
         base_model=None if is_local else encoder,
         library_name="transformers",
-        license="apache-2.0",
         pipeline_tag="token-classification",
         tags=["spert", PIPELINE_TASK, "named-entity-recognition", "relation-extraction"],
         model_name=f"SpERT on {corpus_name}",
@@ -75,7 +75,8 @@ def write_card(
         corpus_table=markdown_of(corpus, types),
         corpus_note=CARDS[corpus_id].split("{tables}")[1].strip() if corpus_id else None,
         split=split,
-        score_table=_score_table(scores, without_overlapping),
+        has_pictures=scores is not None,
+        score_table=_score_table(scores, without_overlapping, from_text),
         type_table=_type_table(scores),
         training_note=_training_note(run),
         settings_table=_table(
@@ -125,12 +126,20 @@ def _eval_results(
     ]
 
 
-def _score_table(scores: Mapping[str, Any] | None, without_overlapping: Mapping[str, Any] | None) -> str:
-    if scores is None or without_overlapping is None:
+def _score_table(
+    scores: Mapping[str, Any] | None,
+    without_overlapping: Mapping[str, Any] | None,
+    from_text: Mapping[str, Any] | None,
+) -> str:
+    if scores is None or without_overlapping is None or from_text is None:
         return "Nothing was scored: the corpus has no test and no validation split."
     rows = []
     for task in TASKS:
-        for about, values in (("", scores), (", without overlapping", without_overlapping)):
+        for about, values in (
+            ("", scores),
+            (", without overlapping", without_overlapping),
+            (", from text", from_text),
+        ):
             rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
     return _table(["", "precision", "recall", "F1"], rows)
 

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from accelerate.logging import get_logger
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from ..corpora import load_corpus, load_files
+from ..corpora import load_corpus, load_files, words_and_texts
 from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
@@ -26,8 +26,7 @@ def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcess
     processor = SpertProcessor.from_encoder(arguments.model_name_or_path, revision=arguments.model_revision)
     for split, count in count_long_sentences(corpus, processor).items():
         logger.warning(f"{split}: {count} sentences are longer than the encoder takes, and are scored in windows")
-    has_texts = "text" in corpus["train"].column_names
-    processor.learn_words(corpus["train"]["tokens"], corpus["train"]["text"] if has_texts else None)
+    processor.learn_words(*words_and_texts(corpus["train"]))
     return corpus, processor
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora import write_spert_json
-from ..evaluation.summary import METRICS, METRICS_WITHOUT_OVERLAPPING
+from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
@@ -41,13 +41,17 @@ def save_scores(
     scores: Mapping[str, Any],
     predictions: Sequence[Mapping[str, Any]],
     without_overlapping: Mapping[str, Any] | None = None,
+    from_text: Mapping[str, Any] | None = None,
 ) -> None:
     """Save the scores of the test split (or of validation) and the predictions that they were counted on.
 
     Args:
         without_overlapping: the same scores without overlapping entities, for a file of their own.
+        from_text: the scores when the model is given text in place of words, for a file of their own.
     """
     write_json(Path(folder) / METRICS, scores)
     if without_overlapping is not None:
         write_json(Path(folder) / METRICS_WITHOUT_OVERLAPPING, without_overlapping)
+    if from_text is not None:
+        write_json(Path(folder) / METRICS_FROM_TEXT, from_text)
     write_spert_json(Path(folder) / PREDICTIONS, predictions)
