@@ -248,7 +248,7 @@ def _restore(folder: Path) -> None:
     suffix = partial_path(folder / "name", _OLD).name.removeprefix(".name")
     for old in folder.glob(f".*{suffix}"):
         place = folder / old.name.removeprefix(".").removesuffix(suffix)
-        if _NAME.fullmatch(place.name) and not place.exists():
+        if not place.exists():
             os.replace(old, place)
 
 
