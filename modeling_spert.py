@@ -202,7 +202,8 @@ class SpertModel(SpertPreTrainedModel):
             )
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
-        model = cls(config, encoder=encoder).to(encoder.dtype)
+        model = cls(config, encoder=encoder)
+        model.to(dtype=encoder.dtype)
         if source is not None:
             model.transferred = transfer_heads(source, model)
             logger.info(
@@ -281,7 +282,7 @@ class SpertModel(SpertPreTrainedModel):
             if self.pair_classifier is not None:
                 fields["relation_logits"] = self._score_given_pairs(states, spans, pooled, pairs)
 
-        losses = {}
+        losses: dict[str, Any] = {}
         if span_labels is not None:
             losses["entity_loss"] = entity_loss(entity_logits, span_labels)
         if pair_labels is not None and "relation_logits" in fields:
@@ -290,8 +291,7 @@ class SpertModel(SpertPreTrainedModel):
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             entity_logits=entity_logits,
             spans=spans,
-            **losses,
-            **fields,
+            **(losses | fields),
         )
         if return_dict is None:
             return_dict = self.config.return_dict
