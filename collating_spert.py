@@ -165,7 +165,8 @@ def distinct_entities(entities: Sequence[Mapping[str, Any]]) -> tuple[list[int],
     ([0, 0, 1], [0, 2])
     """
     found: dict[tuple[int, int, str], int] = {}
-    indices, kept = [], []
+    indices: list[int] = []
+    kept: list[int] = []
     for position, entity in enumerate(entities):
         key = (entity["start"], entity["end"], entity["type"])
         if key not in found:

@@ -259,7 +259,7 @@ def _words_of_words(document: Document, entity: Mapping[str, Any]) -> Range:
 
 
 def _numbers(entity: Mapping[str, Any], first: str, last: str, length: int, counted: str) -> Range:
-    span = (entity.get(first), entity.get(last))
+    span: tuple[Any, Any] = (entity.get(first), entity.get(last))
     if not _is_range(span):
         raise ValueError(f": expected numbers '{first}' and '{last}', got {shortened(repr(dict(entity)))}.")
     start, end = span

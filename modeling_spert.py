@@ -203,7 +203,7 @@ class SpertModel(SpertPreTrainedModel):
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
         model = cls(config, encoder=encoder)
-        model.to(dtype=encoder.dtype)
+        model.to(encoder.dtype)  # type: ignore[arg-type]  # transformers wraps it without its own types
         if source is not None:
             model.transferred = transfer_heads(source, model)
             logger.info(
@@ -291,7 +291,8 @@ class SpertModel(SpertPreTrainedModel):
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             entity_logits=entity_logits,
             spans=spans,
-            **(losses | fields),
+            **losses,
+            **fields,
         )
         if return_dict is None:
             return_dict = self.config.return_dict

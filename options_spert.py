@@ -149,13 +149,9 @@ def checked_choice(field: str, value: Any, choices: tuple[str, ...]) -> str:
 
 def checked_probability(field: str, value: Any) -> float:
     """The value as a float, if it is a number from 0 to 1."""
-    if not _is_number(value) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{field}: expected a number from 0 to 1, got {value!r}.")
     return float(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _merged(current: Mapping[str, float], change: Any) -> Any:
@@ -211,7 +207,7 @@ def _checked_temperature(temperature: Any) -> dict[str, float]:
         temperature = dict.fromkeys(_DEFAULT_TEMPERATURE, temperature)
     _refuse_unknown("temperature", temperature, tuple(_DEFAULT_TEMPERATURE))
     for name, value in temperature.items():
-        if not _is_number(value) or not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ValueError(f"temperature[{name!r}]: expected a finite number above 0, got {value!r}.")
     return {name: float(temperature.get(name, default)) for name, default in _DEFAULT_TEMPERATURE.items()}
 

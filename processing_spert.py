@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, BatchEncoding, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
 
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import DecodedSentence, decode
@@ -114,14 +121,17 @@ class SpertProcessor(ProcessorMixin):
 
     @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
-        """The processor for a pre-trained encoder, on the Hub or in a folder.
+        """The processor for a pre-trained encoder, or that of a SpERT model, on the Hub or in a folder.
 
         Args:
-            pretrained_model_name_or_path: the encoder. Its code must be transformers' own.
+            pretrained_model_name_or_path: the encoder or the SpERT model. The encoder's code must be transformers' own.
             kwargs: what its download and loading take: `revision`, `token`, `cache_dir`, `do_lower_case`, …
         """
         kwargs["trust_remote_code"] = False
         hub_kwargs = {name: kwargs[name] for name in (*_HUB_KWARGS, "trust_remote_code") if name in kwargs}
+        values, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
+        if values.get("model_type") == SpertConfig.model_type:  # a SpERT model has a processor of its own
+            return cls.from_pretrained(pretrained_model_name_or_path, **kwargs)
         encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs)
         if lacks_prefix_space(tokenizer):
@@ -195,10 +205,11 @@ class SpertProcessor(ProcessorMixin):
         if return_tensors != "pt":
             raise ValueError(f"SpertProcessor: expected return_tensors='pt', got {return_tensors!r}.")
         items, is_list = _items_of_input(text, is_split_into_words)
+        choices: Any = sentences if is_list or _is_choice(sentences) else [sentences]
         encoded = self.encode_documents(
             items,
             is_split_into_words=is_split_into_words,
-            sentences=sentences if is_list or _is_choice(sentences) else [sentences],  # type: ignore[list-item]
+            sentences=choices,
             on_overflow=on_overflow,
             sentences_per_window=sentences_per_window,
         )
@@ -317,7 +328,7 @@ class SpertProcessor(ProcessorMixin):
             "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
             "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
         }
-        given = [feature.get("given_entities") for feature in features]
+        given: list[Any] = [feature.get("given_entities") for feature in features]
         if any(entities is not None for entities in given):
             if any(entities is None for entities in given):
                 raise ValueError(

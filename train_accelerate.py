@@ -13,44 +13,39 @@ A run goes through `prepare`, then `run_epoch` and `end_epoch` for each epoch, t
 optimizer step.
 """
 
-import math
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
-from datasets import DatasetDict
-from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.corpora import types_of, words_and_texts
+from spert.corpora import types_of
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
+from spert.evaluation.predictions import Predictions
 from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertProcessor
 from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints, prepare_folder
 from spert.training.corpus import count_relation_arguments, load_inputs
-from spert.training.interruption import EXIT_CODE, Interruption
+from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
 from spert.training.output import DEV_SCORES, refuse_to_overwrite, save_model, save_scores
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
-from spert.training.progress import Progress
 from spert.training.repetitions import coordinator, train_runs
+from spert.training.run import Run
 from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, is_unfinished, run_record
 from spert.training.tracking import trackers_of
 
@@ -95,61 +90,6 @@ def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
             sys.exit(EXIT_CODE)
 
 
-@dataclass
-class Run:
-    """What the stages of a run share.
-
-    Args:
-        model: the model itself.
-        wrapped_model: the model as accelerate prepared it: what a training step calls.
-        num_steps: optimizer steps from the beginning to the end of the run.
-        record: what `run.json` will say.
-        seconds_before: how long earlier sessions of the run took.
-    """
-
-    arguments: TrainingArguments
-    accelerator: Accelerator
-    interruption: Interruption
-    corpus: DatasetDict
-    processor: SpertProcessor
-    model: SpertModel
-    wrapped_model: torch.nn.Module
-    train_rows: SpertTrainingDataset
-    sampler: ShardedBatchSampler
-    loader: DataLoader
-    optimizer: torch.optim.Optimizer
-    schedule: LRScheduler
-    num_steps: int
-    checkpoints: Checkpoints
-    record: dict[str, Any]
-    bar: tqdm
-    progress: Progress = field(default_factory=Progress)
-    seconds_before: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def num_epochs(self) -> int:
-        """Epochs from the beginning to the end of the run; the last one may be cut short by `max_train_steps`."""
-        return -(-self.num_steps // self.sampler.steps_per_epoch)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all epochs are done, or no better epoch is expected."""
-        patience = self.arguments.early_stopping_patience
-        is_stopped_early = patience is not None and self.progress.epochs_without_improvement >= patience
-        return is_stopped_early or self.progress.epoch >= self.num_epochs
-
-    @property
-    def seconds(self) -> float:
-        """How long the run has taken, all its sessions together."""
-        return self.seconds_before + time.monotonic() - self.started
-
-    def print(self, text: str) -> None:
-        """Print a line above the progress bar, once for all processes."""
-        if self.accelerator.is_main_process:
-            self.bar.write(text, file=sys.stderr)
-
-
 def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption: Interruption) -> Run:
     """Read and check everything that a run needs. Whatever can be refused is refused here, before the first step."""
     is_resumed = arguments.resume_from_checkpoint is not None
@@ -175,7 +115,6 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
                 else None
             ),
         )
-    processor.learn_words(*words_and_texts(corpus["train"]))
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
@@ -187,7 +126,6 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
     )
     if merged := merged_entities(corpus):
         accelerator.print(f"{merged} entities have the span and type of another entity and were merged into it")
-
     if model.transferred is not None:
         accelerator.print(describe_transfer(arguments.model_name_or_path, model.transferred))
 
@@ -294,16 +232,15 @@ def run_epoch(run: Run) -> None:
         is_requested = run.interruption.requested
         if saves or logs or is_requested:
             progress.losses = sums.tolist()
-        if saves or logs:
-            refuse_divergence(run)
         if saves:
-            save_checkpoint(run)
+            run.save_checkpoint()
         if logs:
+            run.refuse_divergence()
             log_step(run, losses)
         if logs or accelerator.num_processes == 1:
-            exit_if_interrupted(run, is_requested)
+            run.exit_if_interrupted(is_requested)
     progress.losses = sums.tolist()
-    refuse_divergence(run)
+    run.refuse_divergence()
 
 
 def train_step(
@@ -375,8 +312,8 @@ def end_epoch(run: Run) -> None:
         write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores)
     is_last = progress.epoch == run.num_epochs
     if arguments.checkpointing_steps == "epoch" or (arguments.checkpointing_steps is not None and is_last):
-        save_checkpoint(run)
-    exit_if_interrupted(run, run.interruption.requested)
+        run.save_checkpoint()
+    run.exit_if_interrupted(run.interruption.requested)
 
 
 def finish(run: Run) -> None:
@@ -408,13 +345,13 @@ def finish(run: Run) -> None:
     predictions: Sequence[Mapping[str, Any]] = []
     if split is not None:
         scores, predictions = score(run, model, split)
-        from_text, _ = score(run, model, split, from_text=True)
         without_overlapping = compute_scores(
             run.corpus[split].to_list(),
             predictions,
             symmetric_relations=model.config.symmetric_relations,
             without_overlapping=True,
         )
+        from_text, _ = score(run, model, split, from_text=True)
         accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
     if accelerator.is_main_process:
         with atomic_folder(arguments.output_dir) as folder:
@@ -434,16 +371,18 @@ def finish(run: Run) -> None:
                 predictions=predictions,
             )
         write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
-        if scores is not None:
+        if scores is not None and from_text is not None:
             print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
+            print(
+                f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
+                f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+            )
         else:
             print("The corpus has neither a test nor a validation split: there are no scores.")
     accelerator.wait_for_everyone()
 
 
-def score(
-    run: Run, model: SpertModel, split: str, *, from_text: bool = False
-) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
+def score(run: Run, model: SpertModel, split: str, from_text: bool = False) -> tuple[dict[str, Any], Predictions]:
     """The scores of a model on a split, and its predictions.
 
     Args:
@@ -455,50 +394,6 @@ def score(
         run.corpus[split],
         batch_size=run.arguments.per_device_eval_batch_size,
         from_text=from_text,
-    )
-
-
-def save_checkpoint(run: Run) -> None:
-    """Write a checkpoint of the current step."""
-    run.progress.seconds = run.seconds
-    run.checkpoints.save(run.progress)
-
-
-def exit_if_interrupted(run: Run, is_requested: bool) -> None:
-    """Write a checkpoint and exit, if any process got SIGTERM."""
-    if agreed(run.accelerator, is_requested):
-        save_checkpoint(run)
-        run.accelerator.print(f"SIGTERM: wrote a checkpoint at step {run.progress.step}.")
-        run.accelerator.end_training()
-        sys.exit(EXIT_CODE)
-
-
-def agreed(accelerator: Accelerator, is_requested: bool) -> bool:
-    """Whether any process was asked to stop; all of them get the same answer."""
-    if accelerator.num_processes == 1:
-        return is_requested
-    flag = torch.tensor(int(is_requested), device=accelerator.device)
-    return bool(accelerator.reduce(flag, reduction="sum").item())
-
-
-def refuse_divergence(run: Run) -> None:
-    """End a run whose weights are lost, before a checkpoint is written of them.
-
-    Raises:
-        FloatingPointError: a loss of the epoch, or a weight, is not a finite number.
-    """
-    progress = run.progress
-    are_weights_finite = bool(torch.stack([weight.isfinite().all() for weight in run.model.parameters()]).all())
-    if are_weights_finite and all(map(math.isfinite, progress.losses)):
-        return
-    latest = run.checkpoints.latest()
-    steps = max(progress.epoch_step, 1)
-    raise FloatingPointError(
-        f"Step {progress.step}: expected finite losses and weights, got a mean entity loss of "
-        f"{progress.losses[0] / steps} and relation loss of {progress.losses[1] / steps} in epoch {progress.epoch + 1}"
-        f"{'' if are_weights_finite else ', and weights that are not finite'}. Lower --learning_rate (now "
-        f"{run.arguments.learning_rate}), or train in another precision. "
-        + (f"The last good checkpoint is {latest}." if latest else "There is no checkpoint.")
     )
 
 

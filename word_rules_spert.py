@@ -142,8 +142,8 @@ def learn_rules(sentences: Iterable[tuple[str, Sequence[_Range], Sequence[_Range
     rules: dict[str, dict[str, list[str]]] = {"split": {}, "kept": {}}
     for number, level in enumerate(LEVELS):
         places = defaultdict(list)
-        for place, context in enumerate(contexts):
-            places[context[number]].append(place)
+        for place, levels in enumerate(contexts):
+            places[levels[number]].append(place)
         gains = []
         for context, found in places.items():
             num_split = sum(wanted[place] for place in found)

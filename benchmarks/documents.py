@@ -1,9 +1,10 @@
-"""What documents cost: one text against its sentences, several sentences a window, and long sentences in windows.
+"""What documents cost: one text against its sentences, two sentences a window, and a long sentence in windows.
 
 python -m benchmarks.documents --model outputs/conll04-42 --data_dir data/conll04
 """
 
 import argparse
+import itertools
 
 from benchmarks.measuring import print_times, times_in_turns
 from benchmarks.models import add_model_flags, add_sentence_flags, load_model, sentences_of
@@ -51,15 +52,15 @@ def main() -> None:
     (encoded,) = processor.encode_documents([words])
     windows = encoded.windows
     borders = [0, *(window.end for window in windows)]
-    parts = [words[first:last] for first, last in zip(borders, borders[1:])]
+    parts = [words[first:last] for first, last in itertools.pairwise(borders)]
     tasks = {
         "the same words cut apart": lambda: extract(parts),
         "one sentence in windows": lambda: extract([words]),
     }
     seconds = times_in_turns(tasks, arguments.rounds, model.device)
     title = (
-        f"{len(words)} words as one sentence: {len(windows)} windows of up to {processor.max_pieces} pieces, which share "
-        f"up to one part in {SHARED_PIECES}"
+        f"{len(words)} words as one sentence: {len(windows)} windows of up to {processor.max_pieces} pieces, which "
+        f"share up to one part in {SHARED_PIECES}"
     )
     print_times(title, seconds, len(words), "words", "the same words cut apart", model.device)
 

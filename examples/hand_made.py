@@ -2,9 +2,10 @@
 
     python examples/hand_made.py "Ada Park joined Northwind Labs. She lives in Oslo."
 
-It is a `SpertModel` like any other, to try out what can be done with one: `docs/extraction.md` uses it. Its encoder has
-no layers: a word's vector is one-hot and says what kind of word it is, and a pooled span says which kinds are in it. The
-two classifiers count: an entity needs the right words in the right number, a relation its verb between two entities.
+It is a `SpertModel` like any other, to try out what can be done with one: `docs/extraction.md` uses it. Its encoder
+has no layers: a word's vector is one-hot and says what kind of word it is, and a pooled span says which kinds are in
+it. The two classifiers count: an entity needs the right words in the right number, a relation its verb between two
+entities.
 """
 
 import sys

@@ -100,3 +100,41 @@ def small_corpus(tmp_path_factory):
         (folder / f"{split}.json").write_text(json.dumps(records))
     (folder / "types.json").write_text((ROOT / "examples" / "gazette" / "types.json").read_text())
     return folder
+
+
+@pytest.fixture(scope="session")
+def easy_corpus(tmp_path_factory):
+    """A few sentences again and again: a tiny model learns all of them in seconds."""
+    from tests import tiny
+
+    folder = tmp_path_factory.mktemp("easy")
+    for split, number in (("train", 13), ("validation", 4), ("test", 7)):
+        records = [record | {"id": f"{split}-{index}"} for index, record in enumerate((tiny.RECORDS * 4)[:number])]
+        (folder / f"{split}.json").write_text(json.dumps(records))
+    types = {
+        "entities": {name: {} for name in tiny.ENTITY_TYPES},
+        "relations": {name: {"symmetric": name in tiny.SYMMETRIC} for name in tiny.RELATION_TYPES},
+    }
+    (folder / "types.json").write_text(json.dumps(types))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(easy_corpus, small_encoder, tmp_path_factory):
+    """The folder and the output of a run with early stopping, tracked by TensorBoard, that learns what it is shown."""
+    from tests.runs import settings, train_here
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    flags = settings(
+        easy_corpus,
+        small_encoder,
+        num_train_epochs=40,
+        early_stopping_patience=4,
+        metric_for_best_model="ner_micro_f1",
+        with_tracking=True,
+        report_to="tensorboard",
+        logging_steps=2,
+        relation_arguments="learned",
+        seed=1,
+    )
+    return folder, train_here(folder, *flags)

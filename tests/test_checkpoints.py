@@ -14,16 +14,15 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from spert.training.checkpoints import Checkpoints, refuse_to_lose
+from spert.training import checkpoints as checkpoints_module
+from spert.training.checkpoints import Checkpoints, prepare_folder
 from spert.training.progress import Best, Progress
-from tests.runs import ONE, command, settings, several, train, variables
-
-ALONE = [sys.executable]
+from tests.runs import command, settings, train_here, variables
 
 
 def long_run(corpus, encoder, **changes):
     """Dropout on, so that random states count; a checkpoint at every step."""
-    defaults = {"num_train_epochs": 12, "head_dropout": 0.3, "learning_rate": 1e-3, "checkpointing_steps": 1}
+    defaults = {"num_train_epochs": 6, "head_dropout": 0.3, "learning_rate": 1e-3, "checkpointing_steps": 1}
     return settings(corpus, encoder, **(defaults | {"load_best_model_at_end": True} | changes))
 
 
@@ -45,15 +44,14 @@ def assert_equal(folder, uninterrupted):
 @pytest.fixture(scope="module")
 def uninterrupted(small_corpus, small_encoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    done = train(ALONE, folder, *long_run(small_corpus, small_encoder))
-    assert done.returncode == 0, done.stderr
+    train_here(folder, *long_run(small_corpus, small_encoder))
     assert len(list((folder / "checkpoints").glob("step-*"))) == 2
     return result(folder)
 
 
 def start(folder, *flags):
     return subprocess.Popen(
-        command(ALONE, folder, *flags),
+        command([sys.executable], folder, *flags),
         cwd=folder.parent,
         env=variables(),
         stdout=subprocess.PIPE,
@@ -80,7 +78,7 @@ def test_killed_at_random_moments(small_corpus, small_encoder, uninterrupted, tm
     moments = []
     folder = tmp_path / "killed"
     flags = [*long_run(small_corpus, small_encoder), "--resume_from_checkpoint", "latest"]
-    for _ in range(4):
+    for _ in range(2):
         before = newest(folder)
         process = start(folder, *flags)
         # From before the first step of this session to far into it, writing included.
@@ -91,13 +89,25 @@ def test_killed_at_random_moments(small_corpus, small_encoder, uninterrupted, tm
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     print(f"killed after {moments}, at {newest(folder)}")
-    done = train(ALONE, folder, *flags)
-    assert done.returncode == 0, done.stderr
+    train_here(folder, *flags)
     assert_equal(folder, uninterrupted)
     assert not list(folder.rglob("*partial*"))
-    again = train(ALONE, folder, *flags)
-    assert again.returncode == 0
-    assert "has ended already" in again.stdout
+    again = train_here(folder, *flags)
+    assert "this run is finished; there is nothing to resume" in again.stdout
+
+
+@pytest.mark.parametrize("step", [5, 8])
+def test_resumed_within_an_epoch_and_at_its_end(step, small_corpus, small_encoder, tmp_path):
+    """Also where a step has several micro-batches."""
+    flags = long_run(small_corpus, small_encoder, num_train_epochs=3, save_total_limit=20)
+    flags += ["--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 2]
+    train_here(tmp_path / "through", *flags)
+    checkpoint = tmp_path / "through" / "checkpoints" / f"step-{step:08d}"
+    done = train_here(tmp_path / "resumed", *flags, "--resume_from_checkpoint", checkpoint)
+    assert f"Resuming at step {step} of 12." in done.stdout
+    assert_equal(tmp_path / "resumed", result(tmp_path / "through"))
+    seconds = json.loads((tmp_path / "resumed" / "run.json").read_text())["outcome"]["seconds"]
+    assert seconds > json.loads((checkpoint / "progress.json").read_text())["seconds"]
 
 
 @pytest.mark.slow
@@ -112,33 +122,19 @@ def test_a_cluster_that_takes_the_machine_away(small_corpus, small_encoder, unin
     assert process.returncode == 143, output
     assert "SIGTERM: wrote a checkpoint at step" in output
     assert not (folder / "config.json").exists()
-    refused = train(ALONE, folder, *flags)
-    assert refused.returncode != 0
-    assert "Go on with --resume_from_checkpoint latest" in refused.stderr
-    done = train(ALONE, folder, *flags, "--resume_from_checkpoint", "latest")
-    assert done.returncode == 0, done.stderr
+    with pytest.raises(FileExistsError, match="Resume it with --resume_from_checkpoint latest"):
+        train_here(folder, *flags)
+    done = train_here(folder, *flags, "--resume_from_checkpoint", "latest")
     assert "Resuming at step" in done.stdout
     assert_equal(folder, uninterrupted)
 
 
-@pytest.mark.slow
-def test_several_processes_resume_too(small_corpus, small_encoder, tmp_path):
-    flags = long_run(small_corpus, small_encoder, num_train_epochs=3, per_device_train_batch_size=2)
-    through = train(several(2), tmp_path / "through", *flags, ACCELERATE_USE_CPU="true")
-    assert through.returncode == 0, through.stderr
-    middle = tmp_path / "through" / "checkpoints" / "step-00000011"
-    done = train(several(2), tmp_path / "second", *flags, "--resume_from_checkpoint", middle, ACCELERATE_USE_CPU="true")
-    assert done.returncode == 0, done.stderr
-    assert "Resuming at step 11 of 12" in done.stdout
-    assert_equal(tmp_path / "second", result(tmp_path / "through"))
-
-
 def test_latest_without_a_checkpoint_starts_from_the_beginning(small_corpus, small_encoder, tmp_path):
     folder = tmp_path / "new"
-    (folder / "checkpoints" / ".step-00000003.1a.spert-partial").mkdir(parents=True)
+    (folder / "checkpoints" / ".step-00000003.new.spert-partial").mkdir(parents=True)
     flags = settings(small_corpus, small_encoder, max_train_steps=1, resume_from_checkpoint="latest")
-    done = train(ONE, folder, *flags)
-    assert done.returncode == 0, done.stderr
+    done = train_here(folder, *flags)
+    assert "No complete checkpoint" in done.stdout
     assert "training starts from the beginning" in done.stdout
     assert not list(folder.rglob(".*"))
 
@@ -224,17 +220,98 @@ class TestCheckpoints:
 
     def test_what_is_no_checkpoint_is_refused(self, parts):
         assert self.checkpoints(parts).load("latest") is None
-        with pytest.raises(FileNotFoundError, match=r"expected `latest` or a whole checkpoint's folder"):
+        with pytest.raises(FileNotFoundError, match="expected `latest` or the folder of a complete checkpoint"):
             self.checkpoints(parts).load(str(parts.folder))
 
-    def test_checkpoints_are_not_lost_unasked(self, parts):
+    def test_checkpoints_are_not_lost_unless_asked_for(self, parts):
         place = self.checkpoints(parts).save(Progress(step=1))
-        with pytest.raises(FileExistsError, match="checkpoints of an unfinished run stand here"):
-            refuse_to_lose(parts.folder, resume=False, overwrite=False)
-        refuse_to_lose(parts.folder, resume=True, overwrite=False)
+        with pytest.raises(FileExistsError, match="holds checkpoints of an unfinished run"):
+            prepare_folder(parts.folder, resume=False, overwrite=False)
+        prepare_folder(parts.folder, resume=True, overwrite=False)
         assert place.is_dir()
-        refuse_to_lose(parts.folder, resume=False, overwrite=True)
+        prepare_folder(parts.folder, resume=False, overwrite=True)
         assert not place.exists()
+
+    def test_only_what_this_project_wrote_is_removed(self, parts):
+        checkpoints = self.checkpoints(parts, limit=1)
+        theirs = [
+            *(parts.folder / name for name in (".my_impartial_notes", ".partial-credit", "notes.partial")),
+            *(checkpoints.folder / name for name in ("best-of-breed", "step-by-step", "notes", ".step-1.partial")),
+            checkpoints.folder / ".notes.old",
+        ]
+        for path in theirs:
+            path.mkdir(parents=True)
+            (path / "manifest.json").write_text("{}")
+        prepare_folder(parts.folder, resume=False, overwrite=False)  # there is no checkpoint
+        for step in (1, 2):
+            progress = Progress(step=step, best=Best(1, step, 0.5))
+            checkpoints.save_best(parts.model, progress)
+            checkpoints.save(progress)
+        assert checkpoints.latest().name == "step-00000002"
+        prepare_folder(parts.folder, resume=False, overwrite=True)
+        assert sorted(checkpoints.folder.iterdir()) == sorted(path for path in theirs if path.parent != parts.folder)
+        assert all((path / "manifest.json").is_file() for path in theirs)
+
+    @pytest.mark.parametrize("moment", ["before it is in place", "before the old one is removed"])
+    @pytest.mark.parametrize("kind", ["step", "best"])
+    def test_killed_while_a_checkpoint_replaces_one_of_the_same_step(self, parts, monkeypatch, moment, kind):
+        first = Progress(step=3, best=Best(1, 3, 0.5), seconds=1.0)
+        checkpoints = self.checkpoints(parts)
+        checkpoints.save_best(parts.model, first)
+        checkpoints.save(first)
+        weight = parts.model.weight.detach().clone()
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        second = self.checkpoints(parts)  # of a session that resumed at this step
+        remove = checkpoints_module.remove
+        changes = {
+            "before it is in place": ("publish", killed),
+            "before the old one is removed": (
+                "remove",
+                lambda path: killed() if path.exists() and ".old." in path.name else remove(path),
+            ),
+        }
+        save = {"best": lambda: second.save_best(parts.model, first), "step": lambda: second.save(first)}[kind]
+        with monkeypatch.context() as patches:
+            patches.setattr(checkpoints_module, *changes[moment])
+            with pytest.raises(KeyboardInterrupt):
+                save()
+        prepare_folder(parts.folder, resume=True, overwrite=False)
+        again = self.checkpoints(parts)
+        torch.nn.init.zeros_(parts.model.weight)
+        assert again.load("latest").step == 3
+        assert torch.equal(parts.model.weight, weight)
+        torch.nn.init.zeros_(parts.model.weight)
+        again.load_best(parts.model, first)
+        assert torch.equal(parts.model.weight, weight)
+        assert sorted(path.name for path in again.folder.iterdir()) == ["best-00000003", "step-00000003"]
+
+    def test_the_best_weights_come_along_from_another_folder(self, parts):
+        progress = Progress(step=4, best=Best(1, 2, 0.5))
+        checkpoints = self.checkpoints(parts)
+        checkpoints.save_best(parts.model, progress)
+        place = checkpoints.save(progress)
+        weight = parts.model.weight.detach().clone()
+        elsewhere = Checkpoints(parts.accelerator, parts.folder / "elsewhere", self.IDENTITY, 2)
+        assert elsewhere.load(str(place)) == progress
+        torch.nn.init.zeros_(parts.model.weight)
+        elsewhere.load_best(parts.model, progress)
+        assert torch.equal(parts.model.weight, weight)
+
+    def test_two_reasons_to_save_write_one_checkpoint(self, parts):
+        checkpoints = self.checkpoints(parts)
+        place = checkpoints.save(Progress(step=1, seconds=1.0))
+        written = (place / "manifest.json").stat().st_mtime_ns
+        assert checkpoints.save(Progress(step=1, seconds=2.0)) == place
+        assert (place / "manifest.json").stat().st_mtime_ns == written
+
+    def test_a_manifest_that_is_not_one(self, parts):
+        place = self.checkpoints(parts).save(Progress(step=1))
+        (place / "manifest.json").write_text('{"files": {}}')
+        with pytest.raises(ValueError, match=r"damaged: manifest\.json lacks `files` or `identity`"):
+            self.checkpoints(parts).load("latest")
 
 
 class TestProgress:
@@ -247,6 +324,20 @@ class TestProgress:
         assert outcomes == [True, True, False, False, True]
         assert progress.best == Best(epoch=5, step=25, score=0.4)
         assert progress.epochs_without_improvement == 0
+
+    def test_a_new_epoch_starts_from_zero(self):
+        progress = Progress(epoch=1, epoch_step=4, step=8, losses=[1.5, 2.5])
+        progress.end_epoch({"epoch": 2, "f1": 0.1}, "f1")
+        assert (progress.epoch, progress.epoch_step, progress.step, progress.losses) == (2, 0, 8, [0.0, 0.0])
+        assert progress.dev_scores == [{"epoch": 2, "f1": 0.1}]
+
+    def test_epochs_without_improvement_are_counted(self):
+        progress = Progress()
+        counts = []
+        for score in (0.5, 0.4, 0.5, 0.6, 0.1):
+            progress.end_epoch({"f1": score}, "f1")
+            counts.append(progress.epochs_without_improvement)
+        assert counts == [0, 1, 2, 0, 1]
 
     def test_without_dev_scores_nothing_is_best(self):
         progress = Progress()

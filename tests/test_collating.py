@@ -96,6 +96,20 @@ def test_padding():
     assert batch["pair_labels"][1].unique().tolist() == [-100]
 
 
+def test_without_relation_types_there_are_no_pairs():
+    records = [record | {"relations": []} for record in tiny.RECORDS]
+    item = dataset(records, config=tiny.config(relation_types=[], symmetric_relations=[]))[0]
+    assert item["pairs"].shape == (0, 2)
+    assert item["pair_labels"].shape == (0, 0)
+
+
+def test_a_batch_is_padded_to_a_multiple():
+    data = dataset()
+    batch = SpertDataCollator(tiny.processor("bert"), pad_to_multiple_of=16)([data[0], data[1]])
+    assert batch["input_ids"].shape[1] % 16 == 0
+    assert batch["input_ids"].shape[1] > len(data[0]["input_ids"])
+
+
 def test_entities_of_the_same_span_and_type_are_one_entity(caplog):
     record = copy.deepcopy(tiny.RECORDS[0])
     record["entities"].append(dict(record["entities"][0]))

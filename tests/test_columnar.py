@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 from datasets import Features
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +38,13 @@ def places(value, path=()):
         yield from places(child, (*path, key))
 
 
+def at(value, path):
+    """The part of a JSON value at a path."""
+    for key in path:
+        value = value[key]
+    return value
+
+
 PLACES = [path for path in places(RECORDS) if path]
 
 
@@ -69,9 +77,15 @@ def test_rows_are_those_of_the_records():
 @settings(max_examples=400, deadline=None)
 def test_what_one_refuses_the_other_refuses_with_the_same_words(path, odd, known):
     records = copy.deepcopy(RECORDS)
-    place = records
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = odd
+    at(records, path[:-1])[path[-1]] = odd
     expected = outcome(lambda: [checked_record(record, "f", number, known) for number, record in enumerate(records)])
     assert outcome(lambda: rows_of(checked_table(records, "f", known))) == expected
+
+
+@pytest.mark.parametrize("path", [path for path in PLACES if type(at(RECORDS, path)) is int])
+def test_every_boundary_is_the_same_for_both(path):
+    records = copy.deepcopy(RECORDS)
+    for number in range(-1, 17):
+        at(records, path[:-1])[path[-1]] = number
+        expected = outcome(lambda: [checked_record(record, "f", index) for index, record in enumerate(records)])
+        assert outcome(lambda: rows_of(checked_table(records, "f"))) == expected

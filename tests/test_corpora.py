@@ -328,6 +328,7 @@ def changed(path, value):
         (("relations", 0, "head"), 0.5, "field 'head': expected a whole number, got 0.5"),
         (("relations", 0), "x", "expected an object with type, head and tail, got 'x'"),
         (("orig_id",), [1], "field 'orig_id': expected a string or a whole number, got"),
+        (("orig_id",), True, "field 'orig_id': expected a string or a whole number, got True"),
         (("text",), 3, "field 'text': expected a string, got 3"),
         (
             ("text",),

@@ -103,6 +103,8 @@ def test_each_fault_is_reported(folder, record, kind, message):
     done = run("check", folder(train=[RECORD, record]))
     assert any(line.startswith(f"{kind}: ") and message in line for line in done.output.splitlines()), done.output
     assert done.output.count(message) == 1
+    if kind == "warning":
+        assert done.output.endswith("0 error(s), 1 warning(s).\n")
     assert done.exit_code == (1 if kind == "error" else 0)
 
 

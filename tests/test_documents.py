@@ -37,7 +37,8 @@ def commands(document: str) -> list[list[str]]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
-        if not target.startswith("http"):
+        is_of_a_model = document.name == "card_template.md"  # its pictures stand beside a trained model
+        if not target.startswith("http") and not is_of_a_model:
             assert (document.parent / target).exists(), target
 
 

@@ -2,29 +2,53 @@
 
 import json
 import statistics
+import sys
+from pathlib import Path
 
 import pytest
 
-from spert.training.arguments import TrainingArguments, parse_arguments
-from spert.training.repetitions import is_finished, runs_of
-from tests.runs import ONE, settings, several, train
+import train_accelerate
+from spert.training import repetitions
+from spert.training.arguments import TrainingArguments
+from spert.training.repetitions import runs_of
+from spert.training.run_record import is_finished
+from tests.runs import settings, several, train, train_here
 
 
 def times(folder):
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/model.safetensors")}
 
 
+@pytest.fixture
+def in_one_process(monkeypatch):
+    """Each run is trained in this process, without the seconds that a process of its own needs to start."""
+    recipes = []
+
+    def run(command, environment, log):
+        recipes.append(Path(command[-1]))
+        try:
+            train_accelerate.main(command[2:])
+        except (ValueError, OSError) as error:
+            print(error)
+            return 1
+        return 0
+
+    monkeypatch.setattr(repetitions, "_run", run)
+    return recipes
+
+
 @pytest.mark.slow
-def test_folds_spread_over_processes_and_go_on_where_they_stopped(small_corpus, small_encoder, tmp_path):
+def test_folds_spread_over_processes_and_go_on_where_they_stopped(
+    small_corpus, small_encoder, tmp_path, in_one_process
+):
     folder = tmp_path / "folds"
     flags = settings(small_corpus, small_encoder, folds=3, max_train_steps=2)
-    first = train(ONE, folder, *flags, "--only_folds", "0")
-    assert first.returncode == 0, first.stderr
+    train_here(folder, *flags, "--only_folds", "0")
     assert times(folder).keys() == {"fold-0"}
     before = times(folder)["fold-0"]
     done = train(several(2), folder, *flags, ACCELERATE_USE_CPU="true")
     assert done.returncode == 0, done.stderr
-    assert "fold-0: finished already" in done.stdout
+    assert "fold-0: already finished" in done.stdout
     assert times(folder)["fold-0"] == before
     assert times(folder).keys() == {"fold-0", "fold-1", "fold-2"}
     assert "Resuming" not in done.stdout
@@ -32,35 +56,55 @@ def test_folds_spread_over_processes_and_go_on_where_they_stopped(small_corpus, 
     predicted = [json.loads((folder / f"fold-{fold}" / "predictions.json").read_text()) for fold in range(3)]
     assert sum(map(len, predicted)) == 25, "every sentence of the three splits is tested once"
     summary = json.loads((folder / "summary.json").read_text())
-    assert set(summary) == {"all spans", "without overlapping"}
+    assert set(summary) == {"all spans", "without overlapping", "from text"}
     for kind, name in (("all spans", "metrics.json"), ("without overlapping", "metrics_without_overlapping.json")):
         scores = [json.loads((folder / f"fold-{fold}" / name).read_text())["ner_micro_f1"] for fold in range(3)]
         assert summary[kind]["mean"]["ner_micro_f1"] == pytest.approx(statistics.mean(scores))
         assert summary[kind]["deviation"]["ner_micro_f1"] == pytest.approx(statistics.stdev(scores))
     assert "deviation" in done.stdout
-    refused = train(ONE, folder, *settings(small_corpus, small_encoder, folds=3, max_train_steps=3))
-    assert refused.returncode != 0
-    assert "a run with other settings stands here: max_train_steps 2 there, 3 here" in refused.stderr
+    with pytest.raises(FileExistsError, match="a run with other settings: max_train_steps 2 there, 3 here"):
+        train_here(folder, *settings(small_corpus, small_encoder, folds=3, max_train_steps=3))
 
 
-@pytest.mark.slow
-def test_seeds_and_a_run_that_fails(small_corpus, small_encoder, tmp_path):
+def test_seeds_and_a_run_that_fails(small_corpus, small_encoder, tmp_path, in_one_process):
     folder = tmp_path / "seeds"
     flags = settings(small_corpus, small_encoder, seeds="1,2", max_train_steps=1)
     (folder / "seed-2").mkdir(parents=True)
     (folder / "seed-2" / "config.json").write_text("{}")  # of something else
-    failed = train(ONE, folder, *flags)
-    assert failed.returncode != 0
-    assert "seed-2 (exit code 1)" in failed.stderr
-    assert "give the command again to go on" in failed.stderr
+    with pytest.raises(RuntimeError, match=r"seed-2 \(exit code 1\).*give the command again"):
+        train_here(folder, *flags)
     assert times(folder).keys() == {"seed-1"}
     (folder / "seed-2" / "config.json").unlink()
-    done = train(ONE, folder, *flags)
-    assert done.returncode == 0, done.stderr
+    del in_one_process[:]
+    done = train_here(folder, *flags)
+    assert in_one_process == [folder / "seed-2" / "recipe.yaml"], "seed 1 is kept"
+    assert "seed-1: already finished" in done.stdout
     assert times(folder).keys() == {"seed-1", "seed-2"}
     alone = tmp_path / "alone"
-    assert train(ONE, alone, *settings(small_corpus, small_encoder, seed=2, max_train_steps=1)).returncode == 0
+    train_here(alone, *settings(small_corpus, small_encoder, seed=2, max_train_steps=1))
     assert (alone / "model.safetensors").read_bytes() == (folder / "seed-2" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"dataset_name": "mine"}, FileNotFoundError, "expected one of conll04, .* got 'mine'"),
+        ({"model_name_or_path": "/nowhere/mine"}, OSError, "nowhere/mine"),
+        ({"with_tracking": True, "report_to": "tensorbord"}, ValueError, "expected trackers out of"),
+    ],
+)
+def test_what_all_runs_would_fail_at_is_refused_before_the_first(
+    changes, error, message, small_corpus, small_encoder, tmp_path, in_one_process
+):
+    flags = settings(small_corpus, small_encoder, folds=5, seeds="1,2,3", **changes)
+    with pytest.raises(error, match=message):
+        train_here(tmp_path / "out", *flags)
+    assert in_one_process == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_process_of_its_own():
+    assert repetitions._run([sys.executable, "-c", "raise SystemExit(3)"], {}, None) == 3
 
 
 def test_runs_of_folds_and_seeds():
@@ -80,22 +124,3 @@ def test_runs_of_folds_and_seeds():
 
 def test_nothing_is_finished_in_an_empty_folder(tmp_path):
     assert not is_finished(TrainingArguments(dataset_name="ade", output_dir=str(tmp_path)))
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--folds", "all"], "only ade comes in folds. Say how many"),
-        (["--folds", "0,1"], "expected all, or a number of folds above 1, got '0,1'.*--only_folds 0,1,2"),
-        (["--folds", "1"], "a number of folds above 1"),
-        (["--only_folds", "1"], "go with --folds"),
-        (["--fold", "1"], "go with --folds"),
-        (["--folds", "3", "--only_folds", "0,3"], "expected folds from 0 to 2, got 3"),
-        (["--folds", "3", "--fold", "3"], "expected folds from 0 to 2, got 3"),
-        (["--seeds", "1;2"], "--seeds: expected whole numbers such as 1,2,3, got '1;2'"),
-        (["--seeds", "1,2", "--push_to_hub", "true"], "uploads one model"),
-    ],
-)
-def test_what_cannot_work_is_refused(flags, message):
-    with pytest.raises(ValueError, match=message):
-        parse_arguments(["--dataset_name", "conll04", *flags])

@@ -1,8 +1,12 @@
-"""`train_accelerate.py` as users run it: real processes."""
+"""A run of `train_accelerate.py` from end to end, its batches, optimizer and schedule."""
 
 import json
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,67 +15,278 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoProcessor
 
+import train_accelerate
+from spert.collating_spert import SpertDataCollator
 from spert.evaluation import compute_scores
 from spert.prediction import as_spert_json, predict
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
+from spert.training.corpus import count_relation_arguments
+from spert.training.launch import processes_asked_for
 from spert.training.optimization import make_optimizer, make_schedule
 from tests import tiny
-from tests.runs import ACCELERATE, ONE, settings, several, train
+from tests.runs import ACCELERATE, ROOT, settings, several, train, train_here, variables
+from tests.tolerance import assert_close
 
 
-@pytest.fixture(scope="module")
-def trained(small_corpus, small_encoder, tmp_path_factory):
-    output = tmp_path_factory.mktemp("run") / "one"
-    done = train(ONE, output, *settings(small_corpus, small_encoder))
-    assert done.returncode == 0, done.stderr
-    return output, done
+class TestResult:
+    def test_what_a_run_leaves_behind(self, finished_run, easy_corpus):
+        folder, _ = finished_run
+        names = {file.name for file in folder.iterdir()}
+        assert {"config.json", "model.safetensors", "processor_config.json", "modeling_spert.py"} <= names
+        assert {"metrics.json", "predictions.json", "dev_scores.json", "run.json", "README.md"} <= names
+        assert not [name for name in names if "partial" in name]
+        predictions = json.loads((folder / "predictions.json").read_text())
+        test = json.loads((easy_corpus / "test.json").read_text())
+        assert [record["tokens"] for record in predictions] == [record["tokens"] for record in test]
+        assert any(record["entities"] for record in predictions)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics == compute_scores(test, predictions, symmetric_relations=["married_to"])
+        dev = json.loads((folder / "dev_scores.json").read_text())
+        assert [row["epoch"] for row in dev] == list(range(1, len(dev) + 1))
+        assert [row["step"] for row in dev] == [4 * row["epoch"] for row in dev]
+        assert dev[-1]["entity_loss"] < dev[0]["entity_loss"]
+        assert dev[-1]["relation_loss"] < dev[0]["relation_loss"]
+        assert "rel_strict_micro_f1" in dev[0]
+
+    def test_what_a_run_prints(self, finished_run):
+        folder, done = finished_run
+        assert "13 sentences, 3 entity types, 3 relation types" in done.stdout
+        assert "1 process(es)" in done.stdout
+        assert f"The model is in {folder}." in done.stdout
+        assert "Relations, strict" in " ".join(done.stdout.split())
+        metrics = json.loads((folder / "metrics_from_text.json").read_text())
+        assert f"text alone, micro F1: entities {100 * metrics['ner_micro_f1']:.2f}" in done.stdout
+        assert re.search(r"epoch 1: loss \d\.\d+ \+ \d\.\d+, validation: entities \d\.\d+, relations \d", done.stderr)
+
+    def test_the_saved_model_predicts_what_was_scored(self, finished_run, easy_corpus):
+        folder, _ = finished_run
+        model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+        test = json.loads((easy_corpus / "test.json").read_text())
+        records = as_spert_json(predict(model, processor, [record["tokens"] for record in test]))
+        saved = json.loads((folder / "predictions.json").read_text())
+        assert records == [{name: record[name] for name in ("tokens", "entities", "relations")} for record in saved]
+        assert any(record["relations"] for record in records)
+
+    def test_a_recorded_run_is_repeated_by_its_settings(self, finished_run, tmp_path):
+        folder, _ = finished_run
+        run = json.loads((folder / "run.json").read_text())
+        assert run["finished"]
+        assert run["corpus"]["train"]["sentences"] == 13
+        assert re.fullmatch(r"[0-9a-f]{64}", run["identity"]["corpus"]["train"])
+        assert run["versions"]["torch"] == torch.__version__
+        assert "--early_stopping_patience 4" in run["command"]
+        assert "hub_token" not in run["settings"]
+        assert None in run["settings"].values()
+        (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(run["settings"]))
+        train_here(tmp_path / "again", tmp_path / "recipe.yaml")
+        assert (tmp_path / "again" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+        assert (tmp_path / "again" / "metrics.json").read_text() == (folder / "metrics.json").read_text()
+
+    def test_another_seed_is_another_run(self, small_corpus, small_encoder, tmp_path):
+        for seed in (7, 8):
+            train_here(tmp_path / str(seed), *settings(small_corpus, small_encoder, seed=seed, max_train_steps=1))
+        one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("7", "8"))
+        assert not all(torch.equal(value, other[name]) for name, value in one.items())
+
+    def test_a_trained_model_is_not_overwritten(self, finished_run, easy_corpus, small_encoder):
+        folder, _ = finished_run
+        before = (folder / "model.safetensors").stat().st_mtime_ns
+        with pytest.raises(FileExistsError, match="--overwrite_output_dir"):
+            train_here(folder, *settings(easy_corpus, small_encoder))
+        assert (folder / "model.safetensors").stat().st_mtime_ns == before
+
+    def test_word_rules_are_learned_from_the_training_split(self, small_encoder, tmp_path):
+        record = {"tokens": ["Ada", "-", "Park"], "entities": [{"type": "P", "start": 0, "end": 1}], "relations": []}
+        (tmp_path / "train.json").write_text(json.dumps([record] * 3))
+        flags = ["--train_file", tmp_path / "train.json", "--model_name_or_path", small_encoder]
+        train_here(tmp_path / "out", *flags, "--max_train_steps", 1)
+        saved = json.loads((tmp_path / "out" / "processor_config.json").read_text())
+        processor = tiny.processor("bert")
+        processor.learn_words([record["tokens"]] * 3)
+        assert saved["word_rules"] == json.loads(json.dumps(processor.word_rules.to_dict()))
+
+    def test_relation_arguments_are_learned_if_asked_for(self, finished_run, small_corpus):
+        folder, _ = finished_run
+        run, config = (json.loads((folder / name).read_text()) for name in ("run.json", "config.json"))
+        assert run["relation_arguments"] == {
+            "located_in": [["Organization", "Place", 4]],
+            "married_to": [["Person", "Person", 3]],
+            "works_for": [["Person", "Organization", 7]],
+        }
+        assert config["relation_arguments"] == {
+            "located_in": [["Organization", "Place"]],
+            "married_to": [["Person", "Person"]],
+            "works_for": [["Person", "Organization"]],
+        }
+        assert count_relation_arguments([]) == {}
 
 
-def test_what_a_run_leaves_behind(trained, small_corpus):
-    output, done = trained
-    names = {file.name for file in output.iterdir()}
-    assert {"config.json", "model.safetensors", "processor_config.json", "modeling_spert.py"} <= names
-    assert {"metrics.json", "predictions.json", "dev_scores.json"} <= names
-    assert not [name for name in names if "partial" in name]
-    predictions = json.loads((output / "predictions.json").read_text())
-    test = json.loads((small_corpus / "test.json").read_text())
-    assert [one["tokens"] for one in predictions] == [one["tokens"] for one in test]
-    metrics = json.loads((output / "metrics.json").read_text())
-    assert metrics == compute_scores(test, predictions, symmetric_relations=["married_to"])
-    dev = json.loads((output / "dev_scores.json").read_text())
-    assert [row["epoch"] for row in dev] == [1, 2]
-    assert [row["step"] for row in dev] == [4, 8]
-    assert dev[1]["entity_loss"] < dev[0]["entity_loss"]
-    assert "rel_strict_micro_f1" in dev[0]
-    assert "Relations, strict" in done.stdout
-    assert "1 process(es)" in done.stdout
+class TestInputs:
+    """What a run reads."""
+
+    def test_own_files_with_declared_types_and_no_test_split(self, small_corpus, small_encoder, tmp_path):
+        flags = settings(
+            None,
+            small_encoder,
+            train_file=small_corpus / "train.json",
+            validation_file=small_corpus / "validation.json",
+            types_file=small_corpus / "types.json",
+            max_train_steps=2,
+        )
+        done = train_here(tmp_path / "own", *flags)
+        predictions = json.loads((tmp_path / "own" / "predictions.json").read_text())
+        assert len(predictions) == 5, "the sentences of validation"
+        assert "validation, 5 sentences" in " ".join(done.stdout.split())
+        assert json.loads((tmp_path / "own" / "config.json").read_text())["symmetric_relations"] == ["married_to"]
+        dev = json.loads((tmp_path / "own" / "dev_scores.json").read_text())
+        assert [(row["epoch"], row["step"]) for row in dev] == [(1, 2)]
+
+    def test_entities_only(self, small_encoder, tmp_path):
+        entity = {"type": "Place", "start": 2, "end": 3}
+        records = [{"tokens": ["Ada", "of", "Oslo"], "entities": [entity], "relations": []}] * 5
+        (tmp_path / "train.json").write_text(json.dumps(records))
+        flags = settings(None, small_encoder, max_train_steps=30, per_device_train_batch_size=2)
+        flags += ["--train_file", tmp_path / "train.json", "--test_file", tmp_path / "train.json"]
+        train_here(tmp_path / "out", *flags)
+        metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert metrics["ner_micro_f1"] == 1.0
+        assert metrics["rel_strict_micro_f1"] == 0.0
+        assert json.loads((tmp_path / "out" / "dev_scores.json").read_text())[0]["relation_loss"] == 0.0
+
+    def test_without_anything_to_score(self, small_corpus, small_encoder, tmp_path):
+        flags = settings(None, small_encoder, train_file=small_corpus / "train.json", max_train_steps=1)
+        done = train_here(tmp_path / "out", *flags)
+        assert f"The model is in {tmp_path / 'out'}." in done.stdout
+        assert "neither a test nor a validation split: there are no scores" in done.stdout
+        assert "epoch 1: loss" in done.stderr
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["finished"]
+        assert not (tmp_path / "out" / "metrics.json").exists()
+
+    @pytest.fixture
+    def corpus_with(self, easy_corpus, tmp_path):
+        """Makes a corpus whose third record of a split has other words."""
+
+        def with_words(split, words):
+            folder = tmp_path / "corpus"
+            shutil.copytree(easy_corpus, folder)
+            records = json.loads((folder / f"{split}.json").read_text())
+            records[2] |= {"tokens": words, "entities": [], "relations": []}
+            (folder / f"{split}.json").write_text(json.dumps(records))
+            return folder
+
+        return with_words
+
+    def test_a_training_sentence_that_is_too_long_is_refused(self, corpus_with, tiny_bert_folder, tmp_path):
+        corpus = corpus_with("train", ["Oslo"] * 600)
+        with pytest.raises(ValueError, match=r"Split train, record 2 \(id 'train-2'\): .*602 pieces.*at most 512"):
+            train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder))
+        assert not (tmp_path / "out" / "config.json").exists()
+
+    @pytest.mark.parametrize("split", ["validation", "test"])
+    def test_a_word_that_no_window_holds_is_refused_before_the_first_step(
+        self, split, corpus_with, tiny_bert_folder, tmp_path
+    ):
+        corpus = corpus_with(split, ["!" * 600, "Oslo"])
+        with pytest.raises(ValueError, match=rf"Split {split}, record 2 \(id '{split}-2'\): "):
+            train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder))
+        assert not (tmp_path / "out" / "dev_scores.json").exists()
+
+    def test_a_long_sentence_is_scored_in_windows_and_counted(self, corpus_with, tiny_bert_folder, tmp_path, caplog):
+        corpus = corpus_with("test", ["Oslo"] * 600)
+        train_here(tmp_path / "out", *settings(corpus, tiny_bert_folder, max_train_steps=1))
+        assert "test: 1 sentences are longer than the encoder takes, and are scored in windows" in caplog.text
+        predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+        assert len(predictions[2]["tokens"]) == 600
+
+    def test_a_run_starts_from_a_trained_model(self, finished_run, easy_corpus, tmp_path):
+        folder, _ = finished_run
+        flags = settings(easy_corpus, folder, learning_rate=1e-9, max_train_steps=1)
+        done = train_here(tmp_path / "more", *flags)
+        assert (
+            f"Starting from the SpERT model {folder}, with its encoder; width embeddings; heads of the entity types "
+            f"Person, Organization, Place; heads of the relation types works_for, located_in, married_to."
+            in done.stdout
+        )
+        before, after = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "more"))
+        assert_close({name: after[name] for name in before}, before)
+
+    def test_only_heads_of_known_types_are_taken_over(self, finished_run, small_corpus, tmp_path):
+        folder, _ = finished_run
+        done = train_here(tmp_path / "other", *settings(small_corpus, folder, max_train_steps=1))
+        (entity_types,) = re.findall("heads of the entity types (.*?);", done.stdout)
+        assert set(entity_types.split(", ")) == {"Organization", "Person", "Place"}, "and not Product"
 
 
-def test_the_saved_model_predicts_what_was_scored(trained, small_corpus):
-    output, _ = trained
-    model = AutoModel.from_pretrained(output, trust_remote_code=True)
-    processor = AutoProcessor.from_pretrained(output, trust_remote_code=True)
-    test = json.loads((small_corpus / "test.json").read_text())
-    records = as_spert_json(predict(model, processor, [one["tokens"] for one in test]))
-    saved = json.loads((output / "predictions.json").read_text())
-    assert records == [{name: one[name] for name in ("tokens", "entities", "relations")} for one in saved]
+class TestFailures:
+    """What goes wrong late costs as little as possible."""
 
+    def test_a_model_is_saved_before_it_is_scored(self, easy_corpus, small_encoder, tmp_path, monkeypatch):
+        folder = tmp_path / "out"
+        flags = settings(easy_corpus, small_encoder, num_train_epochs=1, checkpointing_steps="epoch")
+        score = train_accelerate.score
 
-def test_same_seed_same_result(trained, small_corpus, small_encoder, tmp_path):
-    output, _ = trained
-    assert train(ONE, tmp_path / "again", *settings(small_corpus, small_encoder)).returncode == 0
-    assert train(ONE, tmp_path / "other", *settings(small_corpus, small_encoder, seed=8)).returncode == 0
-    ours, again, other = (
-        load_file(folder / "model.safetensors") for folder in (output, tmp_path / "again", tmp_path / "other")
-    )
-    assert all(torch.equal(value, again[name]) for name, value in ours.items())
-    assert not all(torch.equal(value, other[name]) for name, value in ours.items())
-    assert (output / "metrics.json").read_text() == (tmp_path / "again" / "metrics.json").read_text()
+        def fail_on_test(run, model, split, **kwargs):
+            if split == "test":
+                raise RuntimeError("the disk is on fire")
+            return score(run, model, split, **kwargs)
+
+        monkeypatch.setattr(train_accelerate, "score", fail_on_test)
+        with pytest.raises(RuntimeError, match="on fire"):
+            train_here(folder, *flags)
+        assert AutoModel.from_pretrained(folder, trust_remote_code=True).config.entity_types == tiny.ENTITY_TYPES
+        assert AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+        assert not json.loads((folder / "run.json").read_text())["finished"]
+        weights = (folder / "model.safetensors").read_bytes()
+
+        monkeypatch.setattr(train_accelerate, "score", score)
+        with pytest.raises(FileExistsError, match="a trained model stands here"):
+            train_here(folder, *flags)
+        with pytest.raises(FileExistsError, match=r"a run with other settings: seed 7 there, 8 here"):
+            train_here(folder, *flags, "--seed", 8, "--resume_from_checkpoint", "latest")
+        done = train_here(folder, *flags, "--resume_from_checkpoint", "latest")
+        assert "Resuming at step 4 of 4." in done.stdout
+        assert (folder / "model.safetensors").read_bytes() == weights
+        assert json.loads((folder / "run.json").read_text())["finished"]
+        assert (folder / "metrics.json").exists()
+        assert "this run is finished" in train_here(folder, *flags, "--resume_from_checkpoint", "latest").stdout
+
+    @pytest.mark.parametrize("checkpointing_steps", ["1", None])
+    def test_a_loss_that_is_not_finite_ends_the_run(
+        self, checkpointing_steps, easy_corpus, small_encoder, tmp_path, monkeypatch
+    ):
+        step = train_accelerate.train_step
+        steps = []
+
+        def diverge(*arguments):
+            steps.append(step(*arguments))
+            return steps[-1] * (float("nan") if len(steps) == 3 else 1)
+
+        monkeypatch.setattr(train_accelerate, "train_step", diverge)
+        flags = settings(easy_corpus, small_encoder, checkpointing_steps=checkpointing_steps, logging_steps=3)
+        latest = "last good checkpoint is .*step-00000002" if checkpointing_steps else "There is no checkpoint"
+        message = f"Step 3, epoch 1: expected finite losses .* got mean losses of nan .*--learning_rate.*{latest}"
+        with pytest.raises(FloatingPointError, match=message):
+            train_here(tmp_path / "out", *flags)
+        assert not (tmp_path / "out" / "config.json").exists()
+
+    def test_weights_that_are_not_finite_are_not_saved(self, easy_corpus, small_encoder, tmp_path, monkeypatch):
+        step = train_accelerate.train_step
+
+        def diverge(accelerator, model, *arguments):
+            losses = step(accelerator, model, *arguments)
+            model.width_embeddings.weight.data[3, 2] = float("inf")
+            return losses
+
+        monkeypatch.setattr(train_accelerate, "train_step", diverge)
+        with pytest.raises(FloatingPointError, match=r"Step 1, .*and weights that are not finite"):
+            train_here(tmp_path / "out", *settings(easy_corpus, small_encoder, checkpointing_steps=1))
+        assert not list((tmp_path / "out").rglob("*.safetensors"))
 
 
 def step_losses(folder):
-    """The entity and the relation loss of each step, as the tracker heard of them."""
+    """The entity and the relation loss of each step, as the tracker got them."""
     events = EventAccumulator(str(folder / "spert"))
     events.Reload()
     return [[event.value for event in events.Scalars(name)] for name in ("entity_loss", "relation_loss")]
@@ -79,142 +294,70 @@ def step_losses(folder):
 
 @pytest.mark.slow
 def test_any_number_of_processes_trains_as_one_does(small_corpus, small_encoder, tmp_path):
-    """Global batches of 6, and one of a single sentence, which leaves processes without any."""
-    shapes = {
-        "one": (ONE, {"per_device_train_batch_size": 6}),
-        "accumulated": (ONE, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}),
-        "two": (several(2), {"per_device_train_batch_size": 3}),
-        "three": (several(3), {"per_device_train_batch_size": 2}),
-    }
-    for name, (launcher, changes) in shapes.items():
-        flags = settings(small_corpus, small_encoder, **changes, with_tracking=True, logging_steps=1)
-        done = train(launcher, tmp_path / name, *flags, "--report_to", "tensorboard", ACCELERATE_USE_CPU="true")
-        assert done.returncode == 0, done.stderr
-        number = {"two": 2, "three": 3}.get(name, 1)
-        assert f"{number} process(es) on cpu" in done.stdout
+    """Global batches of 6, and one of a single sentence, which leaves a process without any; also after resuming."""
+    tracked = {"with_tracking": True, "logging_steps": 1, "report_to": "tensorboard", "checkpointing_steps": 1}
+    train_here(tmp_path / "one", *settings(small_corpus, small_encoder, per_device_train_batch_size=6, **tracked))
+    shape = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}
+    train_here(tmp_path / "accumulated", *settings(small_corpus, small_encoder, **shape, **tracked))
+    flags = settings(small_corpus, small_encoder, per_device_train_batch_size=3, **tracked)
+    two = train(several(2), tmp_path / "two", *flags, ACCELERATE_USE_CPU="true")
+    assert two.returncode == 0, two.stderr
+    assert "2 process(es) on cpu" in two.stdout
+    assert two.stderr.count("epoch 2: loss") == 1, "only the main process prints"
+    assert two.stdout.count("Relations, strict") == 1
+    assert two.stdout.count("The model is in") == 1
+
     expected = step_losses(tmp_path / "one")
     assert [len(losses) for losses in expected] == [6, 6]
-    one = tmp_path / "one"
-    for name in ("accumulated", "two", "three"):
-        folder = tmp_path / name
-        for losses, wanted in zip(step_losses(folder), expected, strict=True):
-            assert losses == pytest.approx(wanted, abs=1e-5)
-        rows, wanted = (json.loads((one_of / "dev_scores.json").read_text()) for one_of in (folder, one))
-        for row, wanted_row in zip(rows, wanted, strict=True):
-            assert row == pytest.approx(wanted_row, abs=1e-5)
-        weights, wanted = load_file(folder / "model.safetensors"), load_file(one / "model.safetensors")
-        for parameter, value in weights.items():
-            torch.testing.assert_close(value, wanted[parameter], atol=1e-3, rtol=1e-3)
-        assert (folder / "predictions.json").read_text() == (one / "predictions.json").read_text()
+    for name in ("accumulated", "two"):
+        assert_close(step_losses(tmp_path / name), expected)
+        assert_same_result(tmp_path / name, tmp_path / "one")
+
+    middle = tmp_path / "two" / "checkpoints" / "step-00000005"
+    flags += ["--resume_from_checkpoint", middle]
+    resumed = train(several(2), tmp_path / "resumed", *flags, ACCELERATE_USE_CPU="true")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Resuming at step 5 of 6" in resumed.stdout
+    assert_same_result(tmp_path / "resumed", tmp_path / "two")
 
 
-def test_a_launcher_that_starts_fewer_processes_is_refused(small_corpus, small_encoder, tmp_path):
-    done = train([*ACCELERATE, "--cpu", "--num_processes", "2"], tmp_path / "x", *settings(small_corpus, small_encoder))
-    assert done.returncode != 0
-    assert "Expected 2 processes, as accelerate launch was asked for, but 1 run" in done.stderr
-    (tmp_path / "config.yaml").write_text(
-        yaml.safe_dump({"compute_environment": "LOCAL_MACHINE", "distributed_type": "NO", "num_processes": 3})
-    )
-    launcher = [*ACCELERATE, "--cpu", "--config_file", str(tmp_path / "config.yaml")]
-    done = train(launcher, tmp_path / "x", *settings(small_corpus, small_encoder))
-    assert "Expected 3 processes" in done.stderr
+def assert_same_result(folder, other):
+    rows, wanted = (json.loads((place / "dev_scores.json").read_text()) for place in (folder, other))
+    assert_close(rows, wanted)
+    weights, wanted = (load_file(place / "model.safetensors") for place in (folder, other))
+    for name, value in wanted.items():
+        torch.testing.assert_close(weights[name], value, atol=1e-3, rtol=1e-3)
+    assert (folder / "predictions.json").read_text() == (other / "predictions.json").read_text()
 
 
-def test_own_files_with_declared_types_and_no_test_split(small_corpus, small_encoder, tmp_path):
-    flags = {
-        "train_file": small_corpus / "train.json",
-        "validation_file": small_corpus / "validation.json",
-        "types_file": small_corpus / "types.json",
-        "model_name_or_path": small_encoder,
-        "max_train_steps": 2,
-        "per_device_train_batch_size": 4,
-    }
-    launcher = [sys.executable]  # without a launcher, too
-    done = train(launcher, tmp_path / "own", *[word for name, value in flags.items() for word in (f"--{name}", value)])
-    assert done.returncode == 0, done.stderr
-    predictions = json.loads((tmp_path / "own" / "predictions.json").read_text())
-    assert len(predictions) == 5  # of validation
-    assert json.loads((tmp_path / "own" / "config.json").read_text())["symmetric_relations"] == ["married_to"]
-    dev = json.loads((tmp_path / "own" / "dev_scores.json").read_text())
-    assert [(row["epoch"], row["step"]) for row in dev] == [(1, 2)]
+class TestLaunch:
+    @pytest.mark.slow
+    def test_a_launcher_that_starts_fewer_processes_is_refused(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import os\n"
+            "from spert.training.launch import check_number_of_processes\n"
+            "check_number_of_processes(int(os.environ.get('WORLD_SIZE', 1)))\n"
+        )
+        launcher = [*ACCELERATE, "--cpu", "--num_processes", "2", str(script)]
+        done = subprocess.run(launcher, capture_output=True, text=True, env=variables())
+        assert done.returncode != 0
+        assert "Expected 2 processes, as accelerate launch was asked for, but 1 run" in done.stderr
 
+    def test_how_many_processes_a_launcher_was_asked_for(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("spert.training.launch.default_config_file", str(tmp_path / "none.yaml"))
+        shape = {"compute_environment": "LOCAL_MACHINE", "distributed_type": "NO", "num_processes": 3}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(shape))
 
-def test_entities_only(small_encoder, tmp_path):
-    records = [
-        {"tokens": ["Ada", "of", "Oslo"], "entities": [{"type": "Place", "start": 2, "end": 3}], "relations": []}
-    ] * 5
-    (tmp_path / "train.json").write_text(json.dumps(records))
-    flags = ["--train_file", tmp_path / "train.json", "--test_file", tmp_path / "train.json", "--max_train_steps", 30]
-    flags += ["--learning_rate", 1e-2, "--model_name_or_path", small_encoder]
-    done = train([sys.executable], tmp_path / "out", *flags)
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["ner_micro_f1"] == 1.0
-    assert metrics["rel_strict_micro_f1"] == 0.0
-    assert json.loads((tmp_path / "out" / "dev_scores.json").read_text())[0]["relation_loss"] == 0.0
+        def asked(*words):
+            return processes_asked_for(SimpleNamespace(cmdline=lambda: list(words)))
 
-
-def test_a_trained_model_is_not_overwritten_unasked(trained, small_corpus, small_encoder):
-    output, _ = trained
-    before = (output / "model.safetensors").stat().st_mtime_ns
-    done = train([sys.executable], output, *settings(small_corpus, small_encoder))
-    assert done.returncode != 0
-    assert "--overwrite_output_dir" in done.stderr
-    assert (output / "model.safetensors").stat().st_mtime_ns == before
-
-
-class TestArguments:
-    def test_the_papers_settings_are_the_defaults(self):
-        arguments = TrainingArguments(dataset_name="conll04")
-        assert (arguments.learning_rate, arguments.warmup_ratio, arguments.weight_decay) == (5e-5, 0.1, 0.01)
-        assert (arguments.per_device_train_batch_size, arguments.num_train_epochs) == (2, 20)
-        assert (arguments.num_negative_spans, arguments.num_negative_relations) == (100, 100)
-        assert (arguments.max_grad_norm, arguments.head_dropout, arguments.width_embedding_size) == (1.0, 0.1, 25)
-
-    def test_flags_override_the_recipe(self, tmp_path):
-        recipe = tmp_path / "recipe.yaml"
-        recipe.write_text("dataset_name: conll04\nlearning_rate: 1.0e-3\nseed: 5\nweight_decay: 0\n")
-        arguments = parse_arguments([str(recipe), "--seed", "6"])
-        assert (arguments.dataset_name, arguments.learning_rate, arguments.seed) == ("conll04", 1e-3, 6)
-        assert arguments.weight_decay == 0.0
-
-    @pytest.mark.parametrize("recipe", sorted((Path(__file__).parent.parent / "configs").glob("*.yaml")))
-    def test_the_recipes_are_read(self, recipe):
-        assert parse_arguments([str(recipe)]).dataset_name
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("learning_rte: 1.0", "unknown setting 'learning_rte'; did you mean 'learning_rate'"),
-            ("learning_rate: 5e-5", r"learning_rate: expected a value of type float, got '5e-5'.*write 5.0e-5"),
-            ("seed: yes", "seed: expected a value of type int, got True"),
-            ("- 1", "expected settings, one `name: value` a line"),
-        ],
-    )
-    def test_a_recipe_with_a_fault_is_refused(self, tmp_path, text, message):
-        (tmp_path / "r.yaml").write_text(text)
-        with pytest.raises(ValueError, match=message):
-            parse_arguments([str(tmp_path / "r.yaml")])
-
-    @pytest.mark.parametrize(
-        ("flags", "message"),
-        [
-            ([], "either --dataset_name or --train_file"),
-            (["--dataset_name", "a", "--train_file", "b"], "either --dataset_name or --train_file"),
-            (["--dataset_name", "a", "--test_file", "b"], "go with --train_file"),
-            (["--dataset_name", "a", "--num_train_epochs", "0"], "--num_train_epochs: expected at least 1, got 0"),
-            (["--dataset_name", "a", "--num_negative_spans", "-1"], "--num_negative_spans: expected at least 0"),
-            (["--dataset_name", "a", "--warmup_ratio", "2"], "--warmup_ratio: expected a number from 0 to 1"),
-            (["--dataset_name", "a", "--learning_rate", "0"], "--learning_rate: expected a number above 0"),
-        ],
-    )
-    def test_what_cannot_work_is_refused(self, flags, message):
-        with pytest.raises(ValueError, match=message):
-            parse_arguments(flags)
-
-    def test_unknown_flags_are_refused(self, capsys):
-        with pytest.raises((SystemExit, ValueError)):
-            parse_arguments(["--dataset_name", "a", "--learning_rte", "1"])
+        assert asked(*ACCELERATE, "--num_processes", "2", "train_accelerate.py", "--num_processes", "9") == 2
+        assert asked("accelerate", "launch", "--config_file", str(tmp_path / "config.yaml"), "x.py") == 3
+        assert asked("accelerate", "launch", "x.py") is None
+        assert asked("accelerate", "config") is None
+        assert asked(sys.executable, "launch", "x.py") is None
+        assert processes_asked_for(None) is None
 
 
 class TestBatches:
@@ -256,9 +399,25 @@ class TestBatches:
         alone = ShardedBatchSampler(23, 6, seed=1)
         assert [index for batch in alone for index in batch] == epochs[0]
 
-    def test_a_process_without_sentences_adds_nothing_but_takes_part(self):
-        from spert.collating_spert import SpertDataCollator
+    def test_no_two_epochs_of_different_seeds_share_an_order(self):
+        orders = set()
+        for seed in range(5):
+            sampler = ShardedBatchSampler(50, 50, seed=seed)
+            for epoch in range(5):
+                sampler.set_epoch(epoch)
+                orders.add(tuple(*sampler))
+        assert len(orders) == 25
 
+    @pytest.mark.parametrize("accumulation_steps", [1, 3])
+    def test_skipped_steps_are_the_first_ones(self, accumulation_steps):
+        sampler = ShardedBatchSampler(23, 2, seed=1, accumulation_steps=accumulation_steps)
+        sampler.set_epoch(4)
+        whole = list(sampler)
+        for skipped in range(sampler.steps_per_epoch + 1):
+            sampler.set_epoch(4, skip_steps=skipped)
+            assert list(sampler) == whole[skipped * accumulation_steps :]
+
+    def test_a_process_without_sentences_adds_nothing_but_takes_part(self):
         model = tiny.model("bert").train()
         batch = TrainingCollator(SpertDataCollator(tiny.processor("bert")), 3)([])
         assert count_targets(batch).tolist() == [0, 0]
@@ -273,7 +432,7 @@ def test_weight_decay_spares_biases_and_layer_norms():
     model = tiny.model("bert")
     optimizer = make_optimizer(model, TrainingArguments(dataset_name="a"))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, spared = ({names[id(one)] for one in group["params"]} for group in optimizer.param_groups)
+    decayed, spared = ({names[id(parameter)] for parameter in group["params"]} for group in optimizer.param_groups)
     assert (optimizer.param_groups[0]["weight_decay"], optimizer.param_groups[1]["weight_decay"]) == (0.01, 0.0)
     assert spared == {name for name in names.values() if name.endswith("bias") or "LayerNorm" in name}
     assert decayed | spared == set(names.values())
@@ -292,3 +451,16 @@ def test_the_rate_rises_over_a_tenth_and_falls_to_zero():
     assert rates[10] == 1
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == 0
+
+
+def test_what_the_plain_trainer_saves_loads(tiny_bert_folder, tmp_path, monkeypatch):
+    """The block of docs/training.md, as it stands there."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("examples").symlink_to(ROOT / "examples")
+    exec(code, {"encoder": str(tiny_bert_folder)})
+    (checkpoint,) = (tmp_path / "outputs" / "trainer").glob("checkpoint-*")
+    model = AutoModel.from_pretrained(checkpoint, trust_remote_code=True)
+    processor = AutoProcessor.from_pretrained(checkpoint, trust_remote_code=True)
+    (result,) = predict(model.eval(), processor, [["Ada", "Park"]])
+    assert result["text"] == "Ada Park"

@@ -58,7 +58,7 @@ def checked_record(record: Any, file: str, number: int, types: CorpusTypes | Non
     if isinstance(identifier, bool) or not isinstance(identifier, (int, str)):
         raise ValueError(f"{where}, field 'orig_id': expected a string or a whole number, got {identifier!r}.")
     _refuse_surrogates(str(identifier), f"{where}, field 'orig_id'")
-    checked = {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
+    checked: dict[str, Any] = {"id": str(identifier), "tokens": tokens, "entities": entities, "relations": relations}
     if record.get("text") is not None:
         checked["text"] = text = _checked_text(record["text"], where)
         if record.get("words") is not None:

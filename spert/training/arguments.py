@@ -289,7 +289,7 @@ def _of_its_type(value: Any, field: dataclasses.Field, where: str) -> Any:
 
 def _parser() -> argparse.ArgumentParser:
     """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
-    flags = dataclasses.make_dataclass(
+    flags: Any = dataclasses.make_dataclass(
         "Flags",
         [
             (field.name, field.type, dataclasses.field(default=field.default, metadata=field.metadata["flag"]))
@@ -298,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     return HfArgumentParser(
         flags,
+        allow_abbrev=False,  # --learning_rat is misspelt, too
         description="Train a SpERT model with accelerate.",
         usage="accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]",
     )

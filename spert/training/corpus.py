@@ -2,26 +2,31 @@
 
 from collections import Counter, defaultdict
 
+from accelerate.logging import get_logger
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from ..corpora import load_corpus, load_files
+from ..corpora import load_corpus, load_files, words_and_texts
 from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
 from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
 
+logger = get_logger(__name__)
+
 
 def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcessor]:
-    """The corpus of a run, and the processor of its encoder.
+    """The corpus of a run, and the processor of its encoder, which splits text into words as the training split does.
 
     Raises:
-        ValueError: the corpus is refused, or one of its sentences is longer than the encoder takes.
+        ValueError: the corpus is refused, or a sentence that is longer than the encoder takes.
         OSError: there is no such encoder.
     """
     corpus = load_training_corpus(arguments)
     processor = SpertProcessor.from_encoder(arguments.model_name_or_path, revision=arguments.model_revision)
-    refuse_long_sentences(corpus, processor)
+    for split, count in count_long_sentences(corpus, processor).items():
+        logger.warning(f"{split}: {count} sentences are longer than the encoder takes, and are scored in windows")
+    processor.learn_words(*words_and_texts(corpus["train"]))
     return corpus, processor
 
 
@@ -76,19 +81,33 @@ def count_relation_arguments(rows: Dataset) -> dict[str, dict[tuple[str, str], i
     return {name: dict(sorted(counts[name].items())) for name in sorted(counts)}
 
 
-def refuse_long_sentences(corpus: DatasetDict, processor: SpertProcessor) -> None:
-    """Refuse a corpus with a sentence that is longer than the encoder takes, in a split to train or to score on.
+def count_long_sentences(corpus: DatasetDict, processor: SpertProcessor) -> dict[str, int]:
+    """Encode every sentence as training or scoring will encode it, so that none fails after hours of training.
+
+    Returns:
+        How many sentences of each split are longer than the encoder takes: they are scored in overlapping windows.
 
     Raises:
-        ValueError: the message names split, record and both lengths.
+        ValueError: a sentence of `train` is longer than the encoder takes, or one of another split cannot be cut into
+            windows; the message names split and record.
     """
+    counts = {}
     for split, rows in corpus.items():
+        tokens = list(rows["tokens"])
         try:
-            processor.encode(list(rows["tokens"]))
+            counts[split] = _count_long(tokens, split, processor)
         except ValueError:
-            for index, record in enumerate(rows):
+            for index, (words, identifier) in enumerate(zip(tokens, rows["id"])):
                 try:
-                    processor.encode([record["tokens"]])
+                    _count_long([words], split, processor)
                 except ValueError as error:
-                    raise ValueError(f"Split {split}, record {index} (id {record['id']!r}): {error}") from error
+                    raise ValueError(f"Split {split}, record {index} (id {identifier!r}): {error}") from error
             raise
+    return {split: count for split, count in counts.items() if count}
+
+
+def _count_long(sentences: list[list[str]], split: str, processor: SpertProcessor) -> int:
+    if split == "train":
+        processor.encode(sentences)
+        return 0
+    return sum(len(document.rows) > 1 for document in processor.encode_documents(sentences))

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
+import torch
+from accelerate import Accelerator
+
 EXIT_CODE = 128 + signal.SIGTERM
 """143, as if the signal had ended the process: `train && push` does not continue."""
 
@@ -34,3 +37,11 @@ class Interruption:
         signal.signal(signal.SIGTERM, self._previous)
         if self._then is not None:
             self._then()
+
+
+def agreed(accelerator: Accelerator, is_requested: bool) -> bool:
+    """Whether any process was asked to stop; all of them get the same answer."""
+    if accelerator.num_processes == 1:
+        return is_requested
+    flag = torch.tensor(int(is_requested), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum").item())
