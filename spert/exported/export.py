@@ -154,7 +154,7 @@ def quantize(
 
 def _encoder_module(node: Any) -> str | None:
     """The encoder's module that a node of a graph was made of; none for the heads."""
-    about = next((one.value for one in node.metadata_props if one.key == "namespace"), "")
+    about = next((entry.value for entry in node.metadata_props if entry.key == "namespace"), "")
     names = re.findall(r"model\.encoder\.([\w.]+):", about)
     return names[-1] if names else None
 

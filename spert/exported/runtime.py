@@ -119,11 +119,11 @@ def _load_onnx(path: Path, num_threads: int | None) -> Graph:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = {one.name for one in session.get_inputs()}
+    names = {value.name for value in session.get_inputs()}
 
     def run(inputs: dict[str, Tensor]) -> list[Tensor]:
         feeds = {name: value.contiguous().numpy() for name, value in inputs.items() if name in names}
-        return [torch.from_numpy(one) for one in session.run(None, feeds)]
+        return [torch.from_numpy(output) for output in session.run(None, feeds)]
 
     return run
 
