@@ -14,6 +14,7 @@ import torch
 from benchmarks.measuring import print_times, times_in_turns
 from benchmarks.models import add_model_flags, load_model
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
+from spert.configuration_spert import SpertConfig
 from spert.corpora import load_corpus, types_of
 from spert.modeling_spert import SpertModel
 
@@ -30,9 +31,8 @@ def main() -> None:
     corpus = load_corpus(arguments.dataset, arguments.data_dir)
     records = corpus["train"].select(range(min(arguments.sentences, len(corpus["train"])))).to_list()
     model, processor = load_model(arguments, [record["tokens"] for record in records])
-    model = SpertModel(
-        model.config_class(**(model.config.to_dict() | types_of(corpus).config_fields())), encoder=model.encoder
-    ).to(arguments.device)
+    config = SpertConfig(encoder_config=model.encoder.config, **types_of(corpus).config_fields())
+    model = SpertModel(config, encoder=model.encoder).to(arguments.device)
     rows = SpertTrainingDataset(records, processor, model.config)
     collate = SpertDataCollator(processor)
     for size in arguments.batch_size:

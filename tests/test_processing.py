@@ -23,14 +23,14 @@ def pieces_of_words(kind, words):
     ("kind", "words", "expected"),
     [
         ("bert", ["Ada", "Oslo"], [["ada"], ["oslo"]]),
-        ("bert", ["x-y", "Zürich"], [["x", "-", "y"], ["zu", "##ric", "##h"]]),
+        ("bert", ["x-y", "Zürich"], [["x", "-", "y"], ["zuri", "##ch"]]),
         ("bert", ["🙂", "Ada"], [["[UNK]"], ["ada"]]),
         ("bert", ["", "Ada", "\u200b"], [["[UNK]"], ["ada"], ["[UNK]"]]),
         ("bert", ["\u200b"], [["[UNK]"]]),
         ("bert", ["Ada Park", "Oslo"], [["ada", "park"], ["oslo"]]),  # a word with a space in it stays one word
         ("roberta", ["Ada", "Oslo"], [["ĠAda"], ["ĠOslo"]]),
         ("roberta", ["", "Oslo"], [["<unk>"], ["ĠOslo"]]),
-        ("xlm-roberta", ["of", "", "No"], [["▁", "o", "f"], ["[UNK]"], ["▁No"]]),
+        ("xlm-roberta", ["xo", "", "of"], [["▁", "x", "o"], ["[UNK]"], ["▁of"]]),
     ],
 )
 def test_alignment(kind, words, expected):
@@ -118,11 +118,11 @@ def test_too_long_input_names_the_sentence_and_both_lengths():
 def test_the_encoder_takes_what_the_processor_lets_pass(kind, words):
     processor, model = tiny.processor(kind), tiny.model(kind)
     with torch.inference_mode():
-        model(**processor([["No"] * words], is_split_into_words=True))
+        model(**processor([["of"] * words], is_split_into_words=True))
     if processor.max_pieces is not None:
         with pytest.raises(ValueError, match=f"has {words + 3} pieces, the encoder takes at most {words + 2}"):
-            processor([["No"] * (words + 1)], is_split_into_words=True, on_overflow="error")
-        assert len(processor([["No"] * (words + 1)], is_split_into_words=True)["input_ids"]) == 2
+            processor([["of"] * (words + 1)], is_split_into_words=True, on_overflow="error")
+        assert len(processor([["of"] * (words + 1)], is_split_into_words=True)["input_ids"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -317,9 +317,9 @@ class TestSeveralSentences:
             "Quito and Ecuador.",
         ]
 
-    def test_relations_cross_sentences(self, model):
-        (apart,) = predict(model, processor(128), [self.text], relation_threshold=0.0)
-        (together,) = predict(model, processor(128), [self.text], sentences_per_window=4, relation_threshold=0.0)
+    def test_relations_cross_sentences(self, eager_model):
+        (apart,) = predict(eager_model, processor(128), [self.text], relation_threshold=0.0)
+        (together,) = predict(eager_model, processor(128), [self.text], sentences_per_window=4, relation_threshold=0.0)
         crossing = [
             relation
             for result in (apart, together)

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from spert import SpertConfig, SpertModel, SpertProcessor
@@ -81,45 +81,58 @@ ENCODERS: dict[str, dict[str, Any]] = {
 """Model type to the sizes of a tiny configuration; `deberta-v2` is set up as DeBERTa-v3 is."""
 
 _TEXT = [" ".join(words) for words in SENTENCES] + ["The quick brown fox jumps over the lazy dog", "Zürich 123 -"]
+_WORDS = sorted({word for text in _TEXT for word in text.split()})
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_BEGINNING = 4
+"""The tokenizers know each word's first letters and the rest of it as two pieces. They are not trained: `tokenizers`
+breaks ties in the order of a hash table, so that two processes would have two vocabularies.
+"""
 
 
 @cache
 def tokenizer(model_type: str) -> PreTrainedTokenizerBase:
-    """A fast tokenizer of the kind that the model type uses, trained on a few sentences."""
+    """A fast tokenizer of the kind that the model type uses, which knows the words of a few sentences."""
     return _TOKENIZERS.get(model_type, word_piece_tokenizer)()
 
 
 def word_piece_tokenizer(**kwargs: Any) -> PreTrainedTokenizerBase:
     """BERT's kind."""
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    words = [normalizer.normalize_str(word) for word in _WORDS]
+    letters = sorted(set("".join(words)))
+    parts = [part for word in words for part in (word[:_BEGINNING], "##" + word[_BEGINNING:]) if part != "##"]
+    pieces = dict.fromkeys([*_SPECIAL, *letters, *("##" + letter for letter in letters), *parts])
+    backend = Tokenizer(models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.normalizer = normalizer
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    backend.train_from_iterator(_TEXT, trainers.WordPieceTrainer(vocab_size=120, special_tokens=special))
-    return _wrapped(backend, *special, **kwargs)
+    return _wrapped(backend, *_SPECIAL, **kwargs)
 
 
 def byte_level_tokenizer(add_prefix_space: bool = True, **kwargs: Any) -> PreTrainedTokenizerBase:
     """RoBERTa's kind."""
-    backend = Tokenizer(models.BPE())
+    cls, pad, sep, unk, mask = special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's order: padding is 1
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [pre_tokenizers.ByteLevel(add_prefix_space=True).pre_tokenize_str(word)[0][0] for word in _WORDS]
+    merges: dict[tuple[str, str], None] = {}
+    for part in (part for word in words for part in (word[: _BEGINNING + 1], word[_BEGINNING + 1 :])):
+        merges |= {(part[:end], part[end]): None for end in range(1, len(part))}
+    pieces = dict.fromkeys([*special, *alphabet, *("".join(merge) for merge in merges)])
+    backend = Tokenizer(models.BPE({piece: index for index, piece in enumerate(pieces)}, list(merges)))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     backend.decoder = decoders.ByteLevel()
-    cls, pad, sep, unk, mask = special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]  # RoBERTa's order: padding is 1
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet)
-    backend.train_from_iterator(_TEXT, trainer)
     return _wrapped(backend, pad, unk, cls, sep, mask, **kwargs)
 
 
 def sentence_piece_tokenizer(**kwargs: Any) -> PreTrainedTokenizerBase:
     """XLM-RoBERTa's and DeBERTa-v3's kind."""
-    backend = Tokenizer(models.Unigram())
+    words = ["▁" + word for word in _WORDS]
+    letters = sorted(set("".join(words)))
+    parts = [part for word in words for part in (word[: _BEGINNING + 1], word[_BEGINNING + 1 :]) if len(part) > 1]
+    pieces = dict.fromkeys([*_SPECIAL, *letters, *parts])  # a letter costs twice what a longer piece does
+    backend = Tokenizer(models.Unigram([(piece, -8.0 if piece in letters else -4.0) for piece in pieces], unk_id=1))
     backend.normalizer = normalizers.NFKC()
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="[UNK]")
-    backend.train_from_iterator(_TEXT, trainer)
-    return _wrapped(backend, *special, **kwargs)
+    return _wrapped(backend, *_SPECIAL, **kwargs)
 
 
 def _wrapped(

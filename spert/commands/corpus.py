@@ -14,8 +14,8 @@ def stats(
     data_dir: Annotated[str | None, typer.Option(help="The folder that holds a named corpus's files.")] = None,
 ) -> None:
     """Print a corpus's card: what it is, its counts as Markdown, how to cite it."""
-    from . import CARDS, load_corpus, types_of
-    from .statistics import markdown_of
+    from ..corpora import CARDS, load_corpus, types_of
+    from ..corpora.statistics import markdown_of
 
     corpus = load_corpus(dataset, data_dir)
     typer.echo(CARDS.get(dataset, "{tables}").strip().format(tables=markdown_of(corpus, types_of(corpus))))
@@ -29,9 +29,9 @@ def check(
     model: Annotated[str | None, typer.Option(help="An encoder: find sentences that are too long for it.")] = None,
 ) -> None:
     """Report what is wrong with annotated data; exit code 1 where training would fail or lose gold without a word."""
-    from .checking import check_files
-    from .own import files_of
-    from .types import read_types
+    from ..corpora.checking import check_files
+    from ..corpora.own import files_of
+    from ..corpora.types import read_types
 
     files, types_beside = files_of(path)
     types = types_beside if types is None else types
@@ -73,8 +73,8 @@ def convert(
     split_sentences: Annotated[bool, typer.Option("--split-sentences", help="A record for each sentence.")] = False,
 ) -> None:
     """Convert between SpERT JSON, JSON Lines, brat, Label Studio, Doccano, spaCy, BIO columns and Parquet."""
-    from .documents import Reading
-    from .formats import format_of, read_records, write_records
+    from ..corpora.documents import Reading
+    from ..corpora.formats import format_of, read_records, write_records
 
     format_of(target, to_format)
     reading = Reading(align=align, words=words, split_sentences=split_sentences)
