@@ -32,9 +32,8 @@ def compare(
     from ..files import write_json
 
     if (references is None) == (dataset is None):
-        raise ValueError(
-            "compare: expected either --references or --dataset, got " + ("both." if dataset else "neither.")
-        )
+        got = "both" if dataset is not None else "neither"
+        raise ValueError(f"compare: expected either --references or --dataset, got {got}.")
     files = [prediction_files(system) for system in (first, second)]
     if dataset is not None:
         if types is not None:

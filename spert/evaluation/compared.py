@@ -17,8 +17,8 @@ def prediction_files(name: str) -> list[Path]:
     """The files of predictions of one system.
 
     Args:
-        name: a file of SpERT JSON; the folder of a run, which holds `predictions.json`; a folder of such folders (seeds);
-            or a pattern such as `outputs/conll04-*` that matches any of these.
+        name: a file of SpERT JSON; the folder of a run, which holds `predictions.json`; a folder of such folders
+            (seeds); or a pattern such as `outputs/conll04-*` that matches any of these.
 
     Raises:
         ValueError: nothing has that name, or a run holds no predictions.

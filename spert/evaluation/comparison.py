@@ -45,8 +45,8 @@ def compare(
     Returns:
         `scores`: for each `{task}_{average}_{figure}` a row with `first` and `second` (means over runs), `difference`
         (second minus first), `interval` (the middle 95 % of the resampled differences) and `p`; `per_type`: such a row
-        for the F1 of each type of each task, with what each system finds (`correct`, `spurious` and `missed` things, means
-        over runs); `sentences`, `runs` and `resamples`.
+        for the F1 of each type of each task, with what each system finds (`correct`, `spurious` and `missed` things,
+        means over runs); `sentences`, `runs` and `resamples`.
 
         `p` is two-sided: twice the share of resamples in which the difference has the other sign or is zero, each side
         counted with one resample more than was seen, so that it is never 0.
@@ -128,11 +128,8 @@ def print_comparison(comparison: Mapping[str, Any], names: Sequence[str], consol
         return
     console = console or Console(width=140)
     runs = [f"{name} ({number} run{'s' if number > 1 else ''})" for name, number in zip(names, comparison["runs"])]
-    console.print(
-        escape(
-            f"First: {runs[0]}. Second: {runs[1]}. {comparison['sentences']} sentences, {comparison['resamples']} resamples."
-        )
-    )
+    numbers = f"{comparison['sentences']} sentences, {comparison['resamples']} resamples"
+    console.print(escape(f"First: {runs[0]}. Second: {runs[1]}. {numbers}."))
     columns = ("First", "Second", "Difference", f"{CONFIDENCE:.0%} interval", "p")
     table = Table(title="Scores", title_justify="left")
     _add_columns(table, ("Task", "Average", "Figure"), columns)
@@ -140,9 +137,7 @@ def print_comparison(comparison: Mapping[str, Any], names: Sequence[str], consol
         for average in AVERAGES:
             for figure in FIGURES:
                 row = comparison["scores"][f"{task}_{average}_{figure}"]
-                table.add_row(
-                    TASK_TITLES[task], average, figure, *_cells(row), style="bold" if row["p"] < 0.05 else None
-                )
+                table.add_row(TASK_TITLES[task], average, figure, *_cells(row), style=_style(row))
         table.add_section()
     console.print(table)
     table = Table(title="F1 by type, and correct + spurious + missed", title_justify="left")
@@ -153,9 +148,7 @@ def print_comparison(comparison: Mapping[str, Any], names: Sequence[str], consol
                 " + ".join(f"{row[name][what]:.4g}" for what in ("correct", "spurious", "missed"))
                 for name in ("found_by_first", "found_by_second")
             ]
-            table.add_row(
-                TASK_TITLES[task], escape(kind), *_cells(row), *found, style="bold" if row["p"] < 0.05 else None
-            )
+            table.add_row(TASK_TITLES[task], escape(kind), *_cells(row), *found, style=_style(row))
         table.add_section()
     console.print(table)
 
@@ -165,6 +158,11 @@ def _add_columns(table: Table, names: Sequence[str], numbers: Sequence[str]) -> 
         table.add_column(name)
     for number in numbers:
         table.add_column(number, justify="right")
+
+
+def _style(row: Mapping[str, Any]) -> str | None:
+    """Differences that chance hardly explains stand out."""
+    return "bold" if row["p"] < 1 - CONFIDENCE else None
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
