@@ -4,12 +4,11 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Len
-from pydantic import AfterValidator, ConfigDict, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from ..schemas import STRICT, read_checked
 
-_Count = Annotated[int, Ge(0)]
+_Count = Annotated[int, Field(ge=0)]
 
 
 def _checked_row(row: dict[str, int | float]) -> dict[str, int | float]:
@@ -32,7 +31,7 @@ class Best:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    epoch: Annotated[int, Ge(1)]
+    epoch: Annotated[int, Field(ge=1)]
     step: _Count
     score: float
     digest: str | None = None
@@ -58,11 +57,11 @@ class Progress:
     epoch: _Count = 0
     epoch_step: _Count = 0
     step: _Count = 0
-    losses: Annotated[list[float], Len(2, 2)] = field(default_factory=lambda: [0.0, 0.0])
+    losses: Annotated[list[float], Field(min_length=2, max_length=2)] = field(default_factory=lambda: [0.0, 0.0])
     dev_scores: list[Annotated[dict[str, int | float], AfterValidator(_checked_row)]] = field(default_factory=list)
     best: Best | None = None
     epochs_without_improvement: _Count = 0
-    seconds: Annotated[float, Ge(0)] = 0.0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
 
     def end_epoch(self, row: dict[str, Any], metric: str) -> bool:
         """Count an epoch as completed. Returns whether its validation score is better than all before."""

@@ -22,8 +22,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from accelerate import Accelerator
-from annotated_types import Ge, Gt, Len, Lt
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
@@ -39,8 +38,8 @@ _TENSOR_NAME = re.compile(r"(\d{1,9})\.(\w+)")
 
 T = TypeVar("T")
 
-_Count = Annotated[int, Ge(0)]
-_Word = Annotated[int, Ge(0), Lt(2**32)]
+_Count = Annotated[int, Field(ge=0)]
+_Word = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 @dataclass
@@ -48,16 +47,16 @@ class _Schedule:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     last_epoch: _Count  # torch's name for the steps done
     step_count: _Count
-    learning_rates: list[Annotated[float, Ge(0)]]
+    learning_rates: list[Annotated[float, Field(ge=0)]]
 
 
 @dataclass
 class _Scaler:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    scale: Annotated[float, Gt(0)]
-    growth_factor: Annotated[float, Gt(1)]
-    backoff_factor: Annotated[float, Gt(0), Lt(1)]
-    growth_interval: Annotated[int, Gt(0)]
+    scale: Annotated[float, Field(gt=0)]
+    growth_factor: Annotated[float, Field(gt=1)]
+    backoff_factor: Annotated[float, Field(gt=0, lt=1)]
+    growth_interval: Annotated[int, Field(gt=0)]
     growth_tracker: _Count
 
 
@@ -72,16 +71,16 @@ class _State:
 class _PythonGenerator:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     version: int
-    words: Annotated[list[_Word], Len(625, 625)]
+    words: Annotated[list[_Word], Field(min_length=625, max_length=625)]
     gauss: float | None
 
 
 @dataclass
 class _NumpyGenerator:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-    words: Annotated[list[_Word], Len(624, 624)]
-    position: Annotated[int, Ge(0), Lt(625)]
-    has_gauss: Annotated[int, Ge(0), Lt(2)]
+    words: Annotated[list[_Word], Field(min_length=624, max_length=624)]
+    position: Annotated[int, Field(ge=0, lt=625)]
+    has_gauss: Annotated[int, Field(ge=0, lt=2)]
     gauss: float
 
 
