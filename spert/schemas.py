@@ -28,7 +28,7 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":
-            raise ValueError(f"{path}: expected JSON, but: {fault['msg'].removeprefix('Invalid JSON: ')}.") from error
+            raise ValueError(f"{path}: expected JSON: {fault['msg'].removeprefix('Invalid JSON: ')}.") from error
         field = ".".join(map(str, fault["loc"]))
         place = f"{path}, {field}" if field else f"{path}"
         if fault["type"] == "missing":
@@ -37,6 +37,13 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
             raise ValueError(f"{place}: expected no field of this name.") from error
         shown = repr(fault["input"])
         shown = shown if len(shown) <= 100 else shown[:100] + "…"
-        raise ValueError(
-            f"{place}: {fault['msg'].replace('Input should', 'the value should')}, got {shown}."
-        ) from error
+        raise ValueError(f"{place}: {_expected(fault['msg'])}, got {shown}.") from error
+
+
+def _expected(message: str) -> str:
+    """A message of pydantic in the words of this project."""
+    message = message.removeprefix("Value error, ")
+    if not message.startswith("Input should be "):
+        return message[0].lower() + message[1:]
+    wanted = message.removeprefix("Input should be ")
+    return f"expected {'a number ' if wanted.startswith(('greater', 'less')) else ''}{wanted}"

@@ -46,10 +46,10 @@ def read_recipe(path: str | os.PathLike[str], settings: type) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ValueError(f"{path}, line {line}: expected YAML, but: {error.problem or error.context}.") from error
+        raise ValueError(f"{path}, line {line}: expected YAML: {error.problem or error.context}.") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ValueError(f"{path}, line {line}: expected YAML, but: {error.reason}.") from error
+        raise ValueError(f"{path}, line {line}: expected YAML: {error.reason}.") from error
     except RecursionError:
         raise ValueError(
             f"{path}: expected settings, one `name: value` a line, got values nested too deeply."
