@@ -15,25 +15,27 @@ from ..processing_spert import SpertProcessor
 DEV_SCORES = "dev_scores.json"
 
 
-def refuse_to_overwrite(output_dir: str | os.PathLike[str], overwrite: bool) -> None:
-    """*Raises* `FileExistsError` where a trained model stands in the folder and nobody said that it may go."""
-    if is_trained(output_dir) and not overwrite:
-        raise FileExistsError(
-            f"{output_dir}: a trained model stands here. Name another folder with --output_dir, or replace it with "
-            f"--overwrite_output_dir."
-        )
-
-
 def is_trained(output_dir: str | os.PathLike[str]) -> bool:
     """Whether a run has ended in this folder: `config.json` is the last file that it gets."""
     return (Path(output_dir) / "config.json").exists()
 
 
 def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
-    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last."""
+    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last.
+
+    Raises:
+        OSError: a file cannot be written. What the folder held before is still there.
+    """
     with atomic_folder(folder) as staging:
-        model.save_pretrained(staging)
-        processor.save_pretrained(staging)
+        try:
+            model.save_pretrained(staging)
+            processor.save_pretrained(staging)
+        except OSError:
+            raise
+        except Exception as error:  # safetensors and tokenizers report a full disk by errors of their own
+            if "(os error " in str(error):
+                raise OSError(str(error)) from error
+            raise
 
 
 def save_scores(
