@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from .commands.compare import compare
 from .commands.convert import convert
 from .commands.corpus import app as corpus_app
 from .commands.evaluate import evaluate
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (convert, predict, evaluate, score, summary, export, push):
+for command in (convert, predict, evaluate, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 

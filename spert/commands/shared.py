@@ -11,6 +11,13 @@ WithoutOverlapping = Annotated[bool, typer.Option("--without-overlapping", help=
 
 
 def load_model(model: str, dtype: str = "float32", device_index: int = 0):  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
+    """The model of a folder or of the Hub, exported ones too, and its processor.
+
+    Args:
+        model: as it was named.
+        dtype: the model's numbers; `int8` quantizes the encoder.
+        device_index: which of several accelerators.
+    """
     import torch
 
     from ..exported import ExportedModel, is_exported
