@@ -126,20 +126,37 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2)
         file.write("\n")
 
 
+class _RepeatedNameError(ValueError):
+    """An object names a field twice."""
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last of several fields of one name without a word."""
+    made = dict(fields)
+    if len(made) != len(fields):
+        names = [name for name, _ in fields]
+        raise _RepeatedNameError(next(name for name in names if names.count(name) > 1))
+    return made
+
+
 def parse_json(content: str | bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: the content is not JSON, or Python cannot hold it; the caller adds the name of the file.
+        ValueError: the content is not JSON, an object names a field twice, or Python cannot hold it; the caller adds
+            the name of the file.
     """
     try:
-        return json.loads(content if isinstance(content, str) else content.decode("utf-8-sig"))
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise ValueError(f"expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(
             f"expected JSON, but line {error.lineno}, column {error.colno} is not: {error.msg}."
         ) from error
+    except _RepeatedNameError as error:
+        raise ValueError(f"expected each field of an object once, got {str(error)!r} twice.") from None
     except RecursionError:
         raise ValueError("expected JSON, got values that are nested too deeply.") from None
     except ValueError as error:  # Python bounds the digits of an integer
