@@ -100,7 +100,9 @@ def _check_vocabulary(file: Path, num_embeddings: int, pad_piece: int | None) ->
         with file.open(encoding="utf-8", newline="\n") as lines:
             pieces = [line.rstrip("\r\n") for line in lines]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}.") from error
+        raise ValueError(
+            f"{file}: expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}."
+        ) from error
     repeated = [piece for piece, number in Counter(pieces).items() if number > 1]
     if repeated:
         raise ValueError(
