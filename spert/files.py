@@ -138,6 +138,19 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2)
         file.write("\n")
 
 
+class _RepeatedNameError(ValueError):
+    """An object names a field twice."""
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last of several fields of one name without a word."""
+    made = dict(fields)
+    if len(made) != len(fields):
+        names = [name for name, _ in fields]
+        raise _RepeatedNameError(next(name for name in names if names.count(name) > 1))
+    return made
+
+
 class _NotFiniteError(ValueError):
     """NaN, an infinity, or a number that is too large for a float."""
 
@@ -151,19 +164,6 @@ def _finite_float(digits: str) -> float:
     if math.isinf(number):
         raise _NotFiniteError(digits if len(digits) <= 20 else f"{digits[:20]}…")
     return number
-
-
-class _RepeatedNameError(ValueError):
-    """An object names a field twice."""
-
-
-def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Python takes the last of several fields of one name without a word."""
-    made = dict(fields)
-    if len(made) != len(fields):
-        names = [name for name, _ in fields]
-        raise _RepeatedNameError(next(name for name in names if names.count(name) > 1))
-    return made
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite_float)
@@ -184,10 +184,10 @@ def parse_json(content: str | bytes) -> Any:
         raise ValueError(
             f"expected JSON, but line {error.lineno}, column {error.colno} is not: {error.msg}."
         ) from error
-    except _NotFiniteError as error:
-        raise ValueError(f"expected JSON, got the number {error}, which is not finite.") from None
     except _RepeatedNameError as error:
         raise ValueError(f"expected each field of an object once, got {str(error)!r} twice.") from None
+    except _NotFiniteError as error:
+        raise ValueError(f"expected JSON, got the number {error}, which is not finite.") from None
     except RecursionError:
         raise ValueError("expected JSON, got values that are nested too deeply.") from None
     except ValueError as error:  # Python bounds the digits of an integer
