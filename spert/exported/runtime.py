@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +38,7 @@ class ExportedModel:
 
     Raises:
         FileNotFoundError: the folder holds no graph.
-        ValueError: the graphs are `.pt2` files, and nobody trusts them.
+        ValueError: a graph is damaged, or the graphs are `.pt2` files and nobody trusts them.
     """
 
     device = torch.device("cpu")
@@ -61,15 +60,24 @@ class ExportedModel:
                 f"export the model's own folder anew. ONNX files need no trust."
             )
         self.config = SpertConfig.from_pretrained(place)
-        load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
-        self._spans: Graph = load(place / f"spans{suffix}")
+
+        def load(path: Path) -> Graph:
+            try:
+                return _load_torch(path) if suffix == ".pt2" else _load_onnx(path, num_threads)
+            except ModuleNotFoundError:  # says what to install
+                raise
+            except Exception as error:  # two libraries, with exceptions of their own
+                reason = " ".join(str(error).split())
+                raise ValueError(f"{path}: cannot be read: {type(error).__name__}: {reason}") from error
+
+        self._spans = load(place / f"spans{suffix}")
         if not (place / f"entities{suffix}").is_file():
             raise FileNotFoundError(
                 f"{folder}: expected entities{suffix} beside spans{suffix}. An earlier version wrote this folder; run "
                 f"`spert export` again."
             )
-        self._entities: Graph = load(place / f"entities{suffix}")
-        self._pairs: Graph | None = load(place / f"pairs{suffix}") if self.config.relation_types else None
+        self._entities = load(place / f"entities{suffix}")
+        self._pairs = load(place / f"pairs{suffix}") if self.config.relation_types else None
 
     def eval(self) -> "ExportedModel":
         """Nothing: there is no other mode."""

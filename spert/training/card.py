@@ -14,6 +14,7 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from ..markdown import code, plain, python_string, table
 from .arguments import TrainingArguments
 from .settings import meanings_of
 
@@ -35,6 +36,9 @@ def write_card(
     predictions: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write `README.md` for a trained model, with metadata that the Hub reads (`model-index`).
+
+    Types, names and sentences are those of a corpus, which anybody may have made: all of them go through
+    `spert/markdown.py`, and none can become a heading, a link, HTML or code.
 
     Args:
         config: the model's.
@@ -62,26 +66,26 @@ def write_card(
     card = ModelCard.from_template(
         data,
         template_path=str(_TEMPLATE),
-        corpus_name=corpus_name,
-        encoder=_encoder_text(config) if is_local else f"`{encoder}`",
-        corpus_about=[f"{split}: {about['about']}" for split, about in run["corpus"].items()],
+        corpus_name=plain(corpus_name),
+        encoder=plain(_encoder_text(config)) if is_local else code(encoder),
+        corpus_about=[plain(f"{split}: {about['about']}") for split, about in run["corpus"].items()],
         max_span_width=config.max_span_width,
-        relation_threshold=config.relation_threshold,
-        model_name=model_name,
-        example_text=_python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
+        relation_threshold=plain(config.relation_threshold),
+        model_name=python_string(model_name),
+        example_text=python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
         example_found=_found(example) if example else None,
         entity_types=_names(config.entity_types),
         relation_types=_names(config.relation_types, config.symmetric_relations),
         corpus_table=markdown_of(corpus, types),
         corpus_note=CARDS[corpus_id].split("{tables}")[1].strip() if corpus_id else None,
-        split=split,
+        split=code(split),
         has_pictures=scores is not None,
         score_table=_score_table(scores, without_overlapping, from_text),
         type_table=_type_table(scores),
         training_note=_training_note(run),
-        settings_table=_table(
+        settings_table=table(
             ["setting", "value"],
-            [[f"`{name}`", settings[name]] for name in _SHOWN_SETTINGS if settings[name] is not None],
+            [[code(name), plain(settings[name])] for name in _SHOWN_SETTINGS if settings[name] is not None],
         ),
         wide_note=f": {wide} of this corpus's {total} gold entities" if wide else "",
         max_pieces_note=f" ({config.max_pieces} word pieces)" if config.max_pieces else "",
@@ -141,16 +145,16 @@ def _score_table(
             (", from text", from_text),
         ):
             rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
-    return _table(["", "precision", "recall", "F1"], rows)
+    return table(["", "precision", "recall", "F1"], rows)
 
 
 def _type_table(scores: Mapping[str, Any] | None) -> str:
     rows = [
-        [_TASKS[task], kind, *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
+        [_TASKS[task], plain(kind), *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
         for task in TASKS
         for kind, values in (scores or {}).get(f"{task}_per_type", {}).items()
     ]
-    return _table(["", "type", "precision", "recall", "F1", "gold"], rows) if rows else "None."
+    return table(["", "type", "precision", "recall", "F1", "gold"], rows) if rows else "None."
 
 
 def _training_note(run: Mapping[str, Any]) -> str:
@@ -158,8 +162,8 @@ def _training_note(run: Mapping[str, Any]) -> str:
     precision = "float32" if machine["mixed_precision"] == "no" else f"mixed precision ({machine['mixed_precision']})"
     return (
         f"{outcome['steps']} optimizer steps in {outcome['epochs']} epoch(s), {machine['num_processes']} process(es), "
-        f"{machine['device']}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of epoch "
-        f"{outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
+        f"{plain(machine['device'])}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of "
+        f"epoch {outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
         f"{versions['torch']}, transformers {versions['transformers']}."
     )
 
@@ -180,9 +184,9 @@ def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 
 def _found(record: Mapping[str, Any]) -> str:
     texts = [" ".join(record["tokens"][one["start"] : one["end"]]) for one in record["entities"]]
-    lines = [f"* {one['type']}: {_plain(text)}" for one, text in zip(record["entities"], texts)]
+    lines = [f"* {plain(one['type'])}: {plain(text)}" for one, text in zip(record["entities"], texts)]
     lines += [
-        f"* {one['type']}: from {_plain(texts[one['head']])} to {_plain(texts[one['tail']])}"
+        f"* {plain(one['type'])}: from {plain(texts[one['head']])} to {plain(texts[one['tail']])}"
         for one in record["relations"]
     ]
     return "\n".join(lines)
@@ -194,18 +198,4 @@ def _too_wide(corpus: DatasetDict, max_span_width: int) -> tuple[int, int]:
 
 
 def _names(names: Sequence[str], symmetric: Sequence[str] = ()) -> str:
-    return ", ".join(f"`{name}`" + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
-
-
-def _python_string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+    return ", ".join(code(name) + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
