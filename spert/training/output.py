@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora import write_spert_json
+from ..evaluation.compared import PREDICTIONS
 from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
 DEV_SCORES = "dev_scores.json"
-PREDICTIONS = "predictions.json"
 
 
 def is_trained(output_dir: str | os.PathLike[str]) -> bool:
