@@ -1,4 +1,4 @@
-"""Steps that all processes of a run take together: if one of them fails at it, all of them end, and one says why."""
+"""Actions that all processes of a run take together: if one fails, all of them end, and one of them says why."""
 
 import sys
 from collections.abc import Callable
