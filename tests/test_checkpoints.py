@@ -169,6 +169,19 @@ class TestCheckpoints:
         assert all(torch.equal(value, weight) for value, weight in zip(resumed, weights))
         assert checkpoints_of(parts).load(str(place)) == progress
 
+    def test_a_loss_scaler_comes_back(self, parts, monkeypatch):
+        """That of fp16."""
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+        monkeypatch.setattr(type(parts.accelerator), "scaler", property(lambda _: scaler), raising=False)
+        saved = scaler.state_dict()
+        place = checkpoints_of(parts).save(Progress(step=1))
+        scaler.load_state_dict(saved | {"scale": 2.0, "_growth_tracker": 5})
+        checkpoints_of(parts).load(str(place))
+        assert scaler.state_dict() == saved
+        monkeypatch.setattr(type(parts.accelerator), "scaler", None)
+        with pytest.raises(ValueError, match=r"state\.json, scaler: expected none, as --mixed_precision no asks for"):
+            checkpoints_of(parts).load(str(place))
+
     def test_older_ones_go(self, parts):
         checkpoints = checkpoints_of(parts, limit=2)
         for step in range(1, 5):

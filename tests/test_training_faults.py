@@ -19,7 +19,7 @@ from spert.training.errors import run_script
 from spert.training.state import TrainingState
 from tests import tiny
 from tests.checkpoint_parts import full_disk
-from tests.runs import ROOT, command, settings, several, train_here, variables
+from tests.runs import ROOT, command, forget_processes, settings, several, train_here, variables
 
 
 @pytest.fixture
@@ -114,6 +114,7 @@ class TestMessages:
         assert "nowhere.yaml" in self.fails(capsys, tmp_path / "nowhere.yaml")
         flags = ["--dataset_name", tmp_path / "mine", "--output_dir", tmp_path / "out"]
         assert "mine" in self.fails(capsys, *flags)
+        forget_processes()
         assert not (tmp_path / "out").exists(), "nothing is left of a command that did nothing"
 
     def test_a_bug_keeps_its_traceback(self):
@@ -145,19 +146,25 @@ class TestMessages:
                 run_script(fail)
             assert capsys.readouterr().err == text
 
-    @pytest.mark.slow
-    def test_runs_of_seeds(self, easy_corpus, small_encoder, tmp_path):
-        """The command, and the runs that it starts."""
+    def test_runs_of_seeds(self, easy_corpus, small_encoder, tmp_path, monkeypatch, capsys):
+        """The command says which run failed, after the run itself has said why."""
         (tmp_path / "out" / "seed-2").mkdir(parents=True)
         (tmp_path / "out" / "seed-2" / "config.json").write_text("{}")
-        words = command(
-            [sys.executable], tmp_path / "out", *settings(easy_corpus, small_encoder, seeds="2", max_train_steps=1)
-        )
-        done = subprocess.run(words, env=variables(), capture_output=True, text=True, timeout=200)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-        assert "seed-2: this folder holds a trained model" in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("train_accelerate.py: These runs did not finish: ")
+
+        def run(words, environment, log):
+            with pytest.raises(SystemExit) as stopped:
+                run_script(lambda: train_accelerate.main(words[2:]))
+            return stopped.value.code
+
+        monkeypatch.setattr(repetitions, "_run", run)
+        flags = settings(easy_corpus, small_encoder, seeds="2", max_train_steps=1)
+        with pytest.raises(SystemExit) as stopped:
+            run_script(lambda: train_accelerate.main([*map(str, flags), "--output_dir", str(tmp_path / "out")]))
+        forget_processes()
+        assert stopped.value.code == 1
+        first, last = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train_accelerate.py")]
+        assert "seed-2: this folder holds a trained model" in first
+        assert last.startswith("train_accelerate.py: These runs did not finish: ")
 
 
 class TestDisk:
