@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..markdown import plain
 from .duplicates import merged_entities
 from .types import CorpusTypes
 
@@ -70,7 +71,7 @@ def markdown_of(splits: Mapping[str, Iterable[Mapping[str, Any]]], types: Corpus
     lines = [header + "\n".join(rows)]
     for field, names in (("entity types", types.entities), ("relation types", types.relations)):
         rows = [
-            f"| {name}{' (symmetric)' if name in types.symmetric_relations else ''} | "
+            f"| {plain(name)}{' (symmetric)' if name in types.symmetric_relations else ''} | "
             f"{' | '.join(str(counts[field][name]) for counts in found.values())} |"
             for name in names
         ]

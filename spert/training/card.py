@@ -14,6 +14,7 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from ..markdown import code, plain, python_string
 from .arguments import TrainingArguments
 from .settings import meanings_of
 
@@ -62,13 +63,13 @@ def write_card(
     card = ModelCard.from_template(
         data,
         template_path=str(_TEMPLATE),
-        corpus_name=corpus_name,
-        encoder=_encoder_text(config) if is_local else f"`{encoder}`",
-        corpus_about=[f"{split}: {about['about']}" for split, about in run["corpus"].items()],
+        corpus_name=plain(corpus_name),
+        encoder=_encoder_text(config) if is_local else code(encoder),
+        corpus_about=[f"{split}: {plain(about['about'])}" for split, about in run["corpus"].items()],
         max_span_width=config.max_span_width,
         relation_threshold=config.relation_threshold,
-        model_name=model_name,
-        example_text=_python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
+        model_name=python_string(model_name),
+        example_text=python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
         example_found=_found(example) if example else None,
         entity_types=_names(config.entity_types),
         relation_types=_names(config.relation_types, config.symmetric_relations),
@@ -81,7 +82,7 @@ def write_card(
         training_note=_training_note(run),
         settings_table=_table(
             ["setting", "value"],
-            [[f"`{name}`", settings[name]] for name in _SHOWN_SETTINGS if settings[name] is not None],
+            [[f"`{name}`", plain(str(settings[name]))] for name in _SHOWN_SETTINGS if settings[name] is not None],
         ),
         wide_note=f": {wide} of this corpus's {total} gold entities" if wide else "",
         max_pieces_note=f" ({config.max_pieces} word pieces)" if config.max_pieces else "",
@@ -90,7 +91,7 @@ def write_card(
 
 
 def _encoder_text(config: SpertConfig) -> str:
-    """An encoder that came from a folder, whose name tells others nothing."""
+    """A description of an encoder that was loaded from a folder, because the folder's name says nothing to others."""
     encoder = config.encoder_config
     layers = getattr(encoder, "num_hidden_layers", None)
     size = f"{layers} layers, {encoder.hidden_size} wide" if layers else f"{encoder.hidden_size} wide"
@@ -146,7 +147,7 @@ def _score_table(
 
 def _type_table(scores: Mapping[str, Any] | None) -> str:
     rows = [
-        [_TASKS[task], kind, *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
+        [_TASKS[task], plain(kind), *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
         for task in TASKS
         for kind, values in (scores or {}).get(f"{task}_per_type", {}).items()
     ]
@@ -165,7 +166,7 @@ def _training_note(run: Mapping[str, Any]) -> str:
 
 
 def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The first short sentence in which the model found a relation, or else an entity, and not more than fits here."""
+    """The first short sentence in which the model found a relation, or else an entity, but not too many for a card."""
     short = [
         record
         for record in predictions
@@ -179,31 +180,27 @@ def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 
 
 def _found(record: Mapping[str, Any]) -> str:
-    texts = [" ".join(record["tokens"][one["start"] : one["end"]]) for one in record["entities"]]
-    lines = [f"* {one['type']}: {_plain(text)}" for one, text in zip(record["entities"], texts)]
+    texts = [" ".join(record["tokens"][entity["start"] : entity["end"]]) for entity in record["entities"]]
+    lines = [f"* {plain(entity['type'])}: {plain(text)}" for entity, text in zip(record["entities"], texts)]
     lines += [
-        f"* {one['type']}: from {_plain(texts[one['head']])} to {_plain(texts[one['tail']])}"
-        for one in record["relations"]
+        f"* {plain(relation['type'])}: from {plain(texts[relation['head']])} to {plain(texts[relation['tail']])}"
+        for relation in record["relations"]
     ]
     return "\n".join(lines)
 
 
 def _too_wide(corpus: DatasetDict, max_span_width: int) -> tuple[int, int]:
-    widths = [one["end"] - one["start"] for rows in corpus.values() for record in rows["entities"] for one in record]
+    widths = [
+        entity["end"] - entity["start"]
+        for rows in corpus.values()
+        for entities in rows["entities"]
+        for entity in entities
+    ]
     return sum(width > max_span_width for width in widths), len(widths)
 
 
 def _names(names: Sequence[str], symmetric: Sequence[str] = ()) -> str:
-    return ", ".join(f"`{name}`" + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
-
-
-def _python_string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return ", ".join(code(name) + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
