@@ -12,6 +12,7 @@ from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
 from .commands.summary import summary
+from .commands.tune import tune
 
 app = typer.Typer(
     help="Span-based joint entity and relation extraction.",
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (convert, predict, evaluate, score, summary, export, push):
+for command in (convert, predict, evaluate, tune, score, summary, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 
