@@ -166,7 +166,7 @@ def _section_of(record: Mapping[str, Any]) -> str:
     untuned = record["cross_validated_relation_f1_by_entity_thresholds"]["untuned"]["untuned"]
     choice = record["relation_threshold"]["choice"]
     on_split = record["relation_threshold"]["on_split"]
-    about = {"untuned": "are those from before", "common": "is one for all types", "by-type": "are one for each type"}
+    about = {"untuned": "those from before", "common": "one for all types", "by-type": "one for each type"}
     lines = [
         _SECTION,
         "",
@@ -177,7 +177,7 @@ def _section_of(record: Mapping[str, Any]) -> str:
         f"* Strict relation F1 on that split: {on_split['before']['f1']:.4f} untuned, {on_split['after']['f1']:.4f} "
         f"tuned; cross-validated inside of it {untuned['mean']:.4f} untuned, "
         f"{held_out[choice]['mean']:.4f} tuned.",
-        f"* The relation thresholds {about[choice]}.",
+        f"* Thresholds of relations: {about[choice]}.",
     ]
     for name, calibrated in record["temperature"].items():
         error = calibrated["expected_calibration_error"]

@@ -20,6 +20,9 @@ def print_tuning(tuned: Tuned, title: str, console: Console | None = None) -> No
     if tuned.entities.before != tuned.entities.after:
         console.print(_thresholds(tuned.entities, "Entity thresholds"))
     console.print(_thresholds(tuned.relations, "Relation thresholds"))
+    rare = [kind for kind, number in tuned.relations.gold.items() if number < LEAST_GOLD]
+    if tuned.relations.choice == Choice.by_type and rare:
+        console.print(f"Fewer than {LEAST_GOLD} gold relations, so the common threshold: {escape(', '.join(rare))}")
 
 
 def _temperatures(entities: Calibrated, relations: Calibrated) -> Table:
@@ -69,8 +72,8 @@ def _score_text(score: Score) -> str:
 
 
 def _thresholds(thresholds: Thresholds, title: str) -> Table:
-    table = Table(title=f"{title}; under {LEAST_GOLD} gold, the common one", title_justify="left")
-    for column in ("Type", "Gold", "Before", "After"):
+    table = Table(title=title, title_justify="left")
+    for column in ("Type", "Gold", "Untuned, at the new temperature", "Tuned"):
         table.add_column(column, justify="left" if column == "Type" else "right")
     for kind, after in thresholds.after.items():
         table.add_row(escape(kind), str(thresholds.gold[kind]), f"{thresholds.before[kind]:g}", f"{after:g}")
