@@ -36,6 +36,7 @@ from .spans_spert import (
     span_widths,
     take,
 )
+from .weights_spert import refuse_other_weights, refuse_weights_that_are_not_finite
 
 if TYPE_CHECKING:
     # Never run: it makes `save_pretrained` of a model carry what AutoProcessor, the pipeline and training need.
@@ -160,6 +161,29 @@ class SpertModel(SpertPreTrainedModel):
         self.post_init()
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """A saved model, in evaluation mode; arguments are those of `PreTrainedModel.from_pretrained`.
+
+        transformers gives random numbers to weights that the files lack, with a warning; this class refuses them.
+
+        Raises:
+            ValueError: a weight is missing, unknown, NaN, infinite, or (without `ignore_mismatched_sizes`) of another
+                shape; the message names it.
+        """
+        may_mismatch = kwargs.pop("ignore_mismatched_sizes", False)
+        wants_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(
+            pretrained_model_name_or_path,
+            *model_args,
+            ignore_mismatched_sizes=True,  # refused below, by name
+            output_loading_info=True,
+            **kwargs,
+        )
+        refuse_other_weights(info, pretrained_model_name_or_path, may_mismatch=may_mismatch)
+        refuse_weights_that_are_not_finite(model, pretrained_model_name_or_path)
+        return (model, info) if wants_info else model
+
+    @classmethod
     def from_encoder(
         cls,
         pretrained_model_name_or_path: str,
@@ -184,6 +208,9 @@ class SpertModel(SpertPreTrainedModel):
 
         Returns:
             The model in training mode.
+
+        Raises:
+            ValueError: a field is refused, or a weight of the encoder is missing, NaN or infinite.
         """
         encoder_kwargs = {"dtype": torch.float32, **(encoder_kwargs or {}), "trust_remote_code": False}
         loading = {name: value for name, value in encoder_kwargs.items() if name != "dtype"}
@@ -197,9 +224,17 @@ class SpertModel(SpertPreTrainedModel):
         else:
             encoder_config = AutoConfig.from_pretrained(pretrained_model_name_or_path, **loading)
             SpertConfig(encoder_config=_as_dictionary(encoder_config), **config_kwargs)
-            encoder = AutoModel.from_pretrained(
-                pretrained_model_name_or_path, **encoder_kwargs, **_without_pooler(encoder_config)
+            encoder, info = AutoModel.from_pretrained(
+                pretrained_model_name_or_path,
+                **encoder_kwargs,
+                **_without_pooler(encoder_config),
+                output_loading_info=True,
             )
+            # Checkpoints come with heads of their own, and some without the pooler, which nothing here uses.
+            refuse_other_weights(
+                info, pretrained_model_name_or_path, may_be_unknown=True, may_miss=lambda name: "pooler" in name
+            )
+            refuse_weights_that_are_not_finite(encoder, pretrained_model_name_or_path)
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
         model = cls(config, encoder=encoder)

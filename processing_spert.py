@@ -1,6 +1,8 @@
 """Documents to tensors, and a model's output back to documents: the one place that knows pieces as well as words."""
 
 import contextlib
+import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,23 +103,47 @@ class SpertProcessor(ProcessorMixin):
             )
         if max_pieces is None and tokenizer.model_max_length < 10**6:  # a tokenizer without a limit says 1e30
             max_pieces = int(tokenizer.model_max_length)
-        self.max_pieces = max_pieces
-        self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
+        self.word_rules = _checked_word_rules(word_rules)
         self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
         self._special_pieces = special_pieces(tokenizer)
+        self.max_pieces = _checked_max_pieces(max_pieces, self._special_pieces.number)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "SpertProcessor":
         """Load a saved processor, as [`AutoProcessor`] does.
 
-        The tokenizer's loader reads the model's configuration: it gets it from here, or it would ask whether to run
-        the folder's own code for it.
+        The tokenizer's code is always transformers' own, whatever the folder's files name and whatever
+        `trust_remote_code` says. Its loader reads the model's configuration: it gets it from here, or it would ask
+        whether to run the folder's own code for it.
+
+        Raises:
+            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot work.
         """
+        kwargs["trust_remote_code"] = False
         if "config" not in kwargs:
             hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
             with contextlib.suppress(OSError, ValueError):  # a processor may have been saved without a model
                 kwargs["config"] = SpertConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except ValueError as error:
+            if "trust_remote_code" not in str(error):
+                raise
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: expected a tokenizer whose code transformers ships, but "
+                f"tokenizer_config.json names code of its own (`auto_map`). That code is never run: take the entry out "
+                f"if transformers knows the tokenizer."
+            ) from error
+
+    @classmethod
+    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """A processor of what `processor_config.json` holds; a misspelt name is refused."""
+        for name in processor_dict.keys() - set(_FIELDS):
+            if close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.75):
+                raise ValueError(
+                    f"SpertProcessor: unknown name {name!r} in processor_config.json; did you mean {close[0]!r}?"
+                )
+        return super().from_args_and_dict(args, processor_dict, **kwargs)
 
     @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
@@ -475,6 +501,7 @@ class SpertProcessor(ProcessorMixin):
         return encoder.encode(documents, on_overflow, sentences_per_window)
 
 
+_FIELDS = tuple(inspect.signature(SpertProcessor.__init__).parameters)[1:]
 _HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
@@ -507,6 +534,25 @@ def _checked_sentences_per_window(number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"SpertProcessor: expected sentences_per_window of at least 1, got {number!r}.")
     return number
+
+
+def _checked_max_pieces(number: Any, num_special: int) -> int | None:
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int) or number <= num_special:
+        raise ValueError(
+            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces of "
+            f"this tokenizer, or None, got {number!r}."
+        )
+    return number
+
+
+def _checked_word_rules(rules: Any) -> WordRules | None:
+    if isinstance(rules, Mapping):
+        return WordRules.from_dict(rules)
+    if rules is not None and not hasattr(rules, "to_dict"):  # two loaded folders have two classes of this name
+        raise ValueError(f"SpertProcessor: expected word_rules to be WordRules, a dictionary or None, got {rules!r}.")
+    return rules
 
 
 def _items_of_input(text: Any, is_split_into_words: bool) -> tuple[list[Any], bool]:

@@ -137,4 +137,4 @@ def finished_run(easy_corpus, small_encoder, tmp_path_factory):
         relation_arguments="learned",
         seed=1,
     )
-    return folder, train_here(folder, *flags)
+    return folder, train_here(folder, *flags, draws=True)

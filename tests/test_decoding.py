@@ -21,7 +21,9 @@ def output(spans, types, scores, settings=SETTINGS):
         entity_logits[0, index, kind] = 5.0
     entities = [index for index, kind in enumerate(types) if kind]
     pairs = [(head, tail) for head in entities for tail in entities if head != tail]
-    logits = torch.tensor([scores.get(pair, (0.0, 0.0)) for pair in pairs], dtype=torch.double).reshape(-1, 2).logit()
+    logits = (
+        torch.tensor([scores.get(pair, (0.0, 0.0)) for pair in pairs], dtype=torch.double).reshape(-1, 2).logit(1e-12)
+    )
     return SpertOutput(
         spans=spans,
         entity_logits=entity_logits,

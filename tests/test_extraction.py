@@ -110,7 +110,7 @@ class TestInputsAndOutputs:
             tmp_path / "out.jsonl",
         )
         assert_close(lines(tmp_path / "out.jsonl"), self.outcome(records, expected))
-        assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+        assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "out.jsonl.run.json"}
 
     def test_parquet_to_parquet(self, saved_model, records, expected, tmp_path):
         pq.write_table(pa.Table.from_pylist(records), tmp_path / "in.parquet")
@@ -253,7 +253,7 @@ def test_killed_and_resumed_on_another_number_of_processes(saved_model, records,
     assert_close(
         found[:50], [{"id": one["id"], "source": one["source"]} | wanted for one, wanted in zip(many, expected)]
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "out.jsonl.run.json"}
 
 
 @pytest.mark.slow

@@ -241,7 +241,7 @@ class TestFailures:
         weights = (folder / "model.safetensors").read_bytes()
 
         monkeypatch.setattr(train_accelerate, "score", score)
-        with pytest.raises(FileExistsError, match="a trained model stands here"):
+        with pytest.raises(FileExistsError, match="this folder holds a trained model"):
             train_here(folder, *flags)
         with pytest.raises(FileExistsError, match=r"a run with other settings: seed 7 there, 8 here"):
             train_here(folder, *flags, "--seed", 8, "--resume_from_checkpoint", "latest")

@@ -1,10 +1,8 @@
 """`spert predict`: extract from files of any size."""
 
-import os
 import sys
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,65 +18,186 @@ class Dtype(StrEnum):
     int8 = "int8"
 
 
+class SentencesOfText(StrEnum):
+    """How a text becomes sentences."""
+
+    found = "found"
+    line = "line"
+    one = "one"
+
+
+class Overflow(StrEnum):
+    """What becomes of a sentence that is longer than the encoder takes."""
+
+    windows = "windows"
+    error = "error"
+
+
+class Overlaps(StrEnum):
+    """Which overlaps between entities are left."""
+
+    all = "all"
+    nested = "nested"
+    none = "none"
+
+
+_BY_TYPE = "A number, or TYPE=NUMBER (repeated), or JSON. Default: the model's."
+
+
 def predict(
     model: Model,
     input: Annotated[
         str,
-        typer.Option(help="Sentences: .jsonl, .json (SpERT JSON), .txt, .parquet, or a dataset (disk, Hub)."),
+        typer.Option(help="Documents: .jsonl, .json (SpERT JSON), .txt, .parquet, or a dataset (disk, Hub)."),
     ],
     output: Annotated[str, typer.Option(help="A file (.jsonl, .json, .parquet), or a folder for shards of .jsonl.")],
     batch_size: BatchSize = 16,
-    relation_threshold: Annotated[float | None, typer.Option(help="Default: the model's own.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Of a model on the Hub.")] = None,
     split: Annotated[str, typer.Option(help="Of a dataset.")] = "train",
     column: Annotated[str | None, typer.Option(help="The field with text or words. Default: tokens or text.")] = None,
+    sentences: Annotated[
+        SentencesOfText | None,
+        typer.Option(
+            help="How a text becomes sentences: found, a line each, or one. Default: the record's own, or found."
+        ),
+    ] = None,
+    on_overflow: Annotated[
+        Overflow, typer.Option(help="A sentence longer than the encoder takes: read in windows, or refused.")
+    ] = Overflow.windows,
+    sentences_per_window: Annotated[
+        int | None, typer.Option(min=1, help="Sentences that are read together. Default: the model's.")
+    ] = None,
+    given_entities: Annotated[
+        bool, typer.Option("--given-entities", help="Take a record's 'entities' as they are, and find relations.")
+    ] = False,
+    relation_threshold: Annotated[list[str] | None, typer.Option(help=f"Least score of a relation. {_BY_TYPE}")] = None,
+    entity_threshold: Annotated[list[str] | None, typer.Option(help=f"Least score of an entity. {_BY_TYPE}")] = None,
+    relation_arguments: Annotated[
+        str | None, typer.Option(help="Which types a relation joins: JSON, or a file with it. Default: the model's.")
+    ] = None,
+    overlapping_entities: Annotated[
+        Overlaps | None, typer.Option(help="Overlaps that are left. Default: the model's.")
+    ] = None,
+    temperature: Annotated[
+        list[str] | None,
+        typer.Option(help="What logits are divided by: a number, or entities=NUMBER and relations=NUMBER, or JSON."),
+    ] = None,
+    all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all types and pairs.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="The model's numbers; int8 is for CPUs.")] = Dtype.float32,
     num_processes: Annotated[int, typer.Option(min=1, help="Processes, each with its cores or accelerator.")] = 1,
-    shard_size: Annotated[int, typer.Option(min=1, help="Entries that are written, and redone, together.")] = 10_000,
+    shard_size: Annotated[int, typer.Option(min=1, help="Records that are written, and redone, together.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the shards of an interrupted run.")] = False,
-    worker: Annotated[bool, typer.Option("--worker", hidden=True, help="One of several processes.")] = False,
 ) -> None:
-    """Extract entities and relations from any number of sentences, in constant memory."""
-    from ..extraction import bulk
-    from ..extraction.sinks import sink_of
+    """Extract entities and relations from any number of documents, in constant memory."""
+    from ..extraction.choices import arguments_of, numbers_of
+    from ..extraction.outputs import output_of
+    from ..extraction.plan import printable
+    from ..extraction.stopping import Stopped, occupy_standard_streams, say, stoppable
 
-    folder, place = bulk.shards_folder(output), Path(output)
-    sink = sink_of(place)
-    plan, source = bulk.plan_of(
-        model,
-        input,
-        split=split,
-        column=column,
-        relation_threshold=relation_threshold,
-        dtype=dtype.value,
-        shard_size=shard_size,
-    )
-    if not worker:
-        bulk.make_plan(plan, folder, resume)
-    if num_processes > 1 and not worker:
-        code = bulk.launch_workers(num_processes, [*sys.argv[2:], "--worker"])
-        if code:
-            raise RuntimeError(f"A process ended with exit code {code}. Finished shards are kept: go on with --resume.")
-    else:
-        rank, of = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-        loaded, processor = load_model(model, dtype.value, int(os.environ.get("LOCAL_RANK", "0")))
-        bulk.make_shards(
-            plan,
-            source,
-            folder,
-            sink,
-            loaded,
-            processor,
-            batch_size=batch_size,
-            process_index=rank,
-            num_processes=of,
-            progress=sys.stderr.isatty() and rank == 0,
+    occupy_standard_streams()
+    place = output_of(output)
+    decoding = {
+        "relation_threshold": numbers_of("--relation-threshold", relation_threshold),
+        "entity_threshold": numbers_of("--entity-threshold", entity_threshold),
+        "relation_arguments": arguments_of("--relation-arguments", relation_arguments),
+        "overlapping_entities": None if overlapping_entities is None else overlapping_entities.value,
+        "temperature": numbers_of("--temperature", temperature),
+    }
+    options: dict[str, Any] = {
+        "split": split,
+        "column": column,
+        "dtype": dtype.value,
+        "sentences": None if sentences is None else sentences.value,
+        "on_overflow": on_overflow.value,
+        "sentences_per_window": sentences_per_window,
+        "given_entities": given_entities,
+        "all_scores": all_scores,
+        "shard_size": shard_size,
+        "decoding": {name: value for name, value in decoding.items() if value is not None},
+    }
+    if all_scores and place.format == ".json":
+        raise ValueError(f"{output}: expected .jsonl or .parquet with --all-scores, SpERT JSON has no scores.")
+    try:
+        with stoppable() as check:
+            outcome = _run(model, revision, input, place, options, batch_size, num_processes, resume, check)
+    except Stopped as stopped:
+        from ..extraction.bulk import how_to_go_on
+
+        say(f"spert: stopped by {stopped.name}. {how_to_go_on(place.shards)}", to_errors=True)
+        raise typer.Exit(stopped.exit_code) from None
+    if outcome.is_old:
+        say(f"{printable(output)}: was finished before, there is nothing to do.")
+        return
+    say(f"{printable(output)}: {outcome.entries - outcome.refused} records.")
+    if outcome.refused:
+        say(
+            f"{outcome.refused} of {outcome.entries} entries were refused, see {printable(str(outcome.errors))}. The "
+            f"first: {outcome.first_reason}",
+            to_errors=True,
         )
-    if not worker:
-        outcome = bulk.join_shards(plan, folder, sink, place)
-        typer.echo(f"{output}: {outcome.entries - outcome.refused} sentences.")
-        if outcome.refused:
-            typer.echo(
-                f"{outcome.refused} of {outcome.entries} entries were refused, see {outcome.errors}. The first: "
-                f"{outcome.first_reason}",
-                err=True,
+
+
+def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
+    model, revision, input, place, options, batch_size, num_processes, resume, check
+):
+    """Check everything, then make the plan and carry it out."""
+    from pathlib import Path
+
+    from ..extraction.bulk import make_shards, run_plan
+    from ..extraction.models import check_options, digests_of, find_model
+    from ..extraction.plan import Plan
+    from ..extraction.processes import run_workers
+    from ..extraction.sinks import sink_of
+    from ..extraction.sources import open_source
+    from ..extraction.stopping import say
+
+    place.refuse_input(Path(input))
+    place.check_writable()
+    source = open_source(input, options["split"])
+    folder = find_model(model, revision)
+    check_options(folder, options["decoding"])
+    plan = Plan(
+        model=model,
+        model_files=digests_of(folder),
+        input=input,
+        input_identity=source.identity,
+        length=source.length,
+        **options,
+    )
+    sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
+
+    def with_one_process():  # type: ignore[no-untyped-def]
+        loaded, processor = load_model(str(folder), plan.dtype)
+        progress = sys.stderr is not None and sys.stderr.isatty()
+
+        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
+            make_shards(
+                plan,
+                source,
+                shards,
+                sink,
+                loaded,
+                processor,
+                missing,
+                batch_size=batch_size,
+                check=check,
+                progress=progress,
             )
+
+        return make
+
+    def with_several():  # type: ignore[no-untyped-def]
+        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
+            words = [str(shards.folder), "--model", str(folder), "--input", input, "--format", place.format]
+            run_workers(num_processes, [*words, "--batch-size", str(batch_size)])
+
+        return make
+
+    return run_plan(
+        plan,
+        place,
+        sink,
+        with_one_process if num_processes == 1 else with_several,
+        resume=resume,
+        say=lambda message: say(message, to_errors=True),
+    )

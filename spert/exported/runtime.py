@@ -19,6 +19,9 @@ Graph = Callable[[dict[str, Tensor]], list[Tensor]]
 
 _KINDS = (".onnx", ".pt2")
 
+TRUST_PROGRAMS = "SPERT_TRUST_PROGRAMS"
+"""The environment variable that lets `.pt2` files be loaded: loading one can run any code that its maker put into it."""
+
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
     """Whether `spert export` wrote this folder."""
@@ -31,19 +34,33 @@ class ExportedModel:
     Args:
         folder: what `spert export` wrote.
         num_threads: of ONNX Runtime. Default: those of torch.
+        trust_programs: load `.pt2` files, which torch reads with pickle and `eval`: like Python code, they can do
+            anything. ONNX files cannot. Default: whether the environment variable `SPERT_TRUST_PROGRAMS` is 1.
 
     Raises:
         FileNotFoundError: the folder holds no graph.
+        ValueError: the graphs are `.pt2` files, and nobody trusts them.
     """
 
     device = torch.device("cpu")
     training = False
 
-    def __init__(self, folder: str | os.PathLike[str], num_threads: int | None = None):
+    def __init__(
+        self, folder: str | os.PathLike[str], num_threads: int | None = None, *, trust_programs: bool | None = None
+    ):
         place = Path(folder)
         suffix = next((suffix for suffix in _KINDS if (place / f"spans{suffix}").is_file()), None)
         if suffix is None:
             raise FileNotFoundError(f"{folder}: expected spans.onnx or spans.pt2, as `spert export` writes them.")
+        if trust_programs is None:
+            trust_programs = os.environ.get(TRUST_PROGRAMS) == "1"
+        if suffix == ".pt2" and not trust_programs:
+            raise ValueError(
+                f"{place / 'spans.pt2'}: expected to be told that this file may be run. A .pt2 file is a program: loading "
+                f"it can run any code. If you exported it yourself, set {TRUST_PROGRAMS}=1 (in Python: "
+                f"ExportedModel(folder, trust_programs=True)); otherwise export the model's own folder anew. ONNX files "
+                f"need no trust."
+            )
         self.config = SpertConfig.from_pretrained(place)
         load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
         self._spans: Graph = load(place / f"spans{suffix}")

@@ -1,253 +1,338 @@
 """`spert predict`: from a source through a model into shards, on one process or many, and on after a kill.
 
 A shard holds the results of a fixed range of entries and appears whole or not at all. Processes share nothing but the
-folder of shards: process `p` of `n` makes every `n`-th shard that is not there yet.
-
-```
-X.jsonl                  the result, once all shards are there
-X.jsonl.shards/          plan.json, part-00000.jsonl, part-00000.errors.jsonl, …
-X.jsonl.errors.jsonl     entries that were refused, each with its reason, where there are any
-```
+folder of shards: process `p` of `n` makes every `n`-th shard that is not there yet. `outputs.py` says where files lie.
 """
 
-import os
-import subprocess
-import sys
+import contextlib
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-import torch
 from tqdm.auto import tqdm
 
-from ..files import read_json, read_json_lines, remove_partials, write_json
+from ..files import atomic_writer, is_partial, remove, write_json
 from ..modeling_spert import SpertModel
 from ..prediction import Refused, predict_stream
 from ..processing_spert import SpertProcessor
-from .sinks import Sink, join_lines, remove_folder, write_lines
-from .sources import Source, open_source, sentence_of
+from .lock import run_lock
+from .outputs import Output
+from .plan import PLAN, Plan, read_plan, write_plan
+from .records import refusal, sentence_of
+from .shards import Shards, number_finished, read_record
+from .sinks import Sink, join_lines
+from .sources import Entry, Source
 
-PLAN = "plan.json"
-_ERRORS = ".errors.jsonl"
-_STARTER = "SPERT_STARTED_BY"
-_LOOK_UP = 64
-"""Entries between two looks whether the process that started this one is still there."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What decides the shards: a run is only continued by one with the same plan.
-
-    Args:
-        model, input: as they were named.
-        input_identity: changes when the input does.
-        length: entries of the input.
-        shard_size: entries of a shard.
-        split, column, relation_threshold, dtype: see `spert predict --help`.
-    """
-
-    model: str
-    input: str
-    input_identity: str
-    length: int
-    shard_size: int
-    split: str
-    column: str | None
-    relation_threshold: float | None
-    dtype: str
-
-    @property
-    def num_shards(self) -> int:
-        """Shards in all; an empty input has one, which is empty."""
-        return max(1, -(-self.length // self.shard_size))
+MakeShards = Callable[[Shards, list[int]], None]
+"""Makes these shards."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: entries read, and those refused, with the first reason and the file of all."""
+    """What became of a run.
+
+    Args:
+        entries: that were read.
+        refused: how many of them.
+        first_reason: why the first of those was.
+        errors: the file of all of them.
+        is_old: whether the run was finished before, and nothing was done.
+    """
 
     entries: int
     refused: int
     first_reason: str | None
     errors: Path
+    is_old: bool = False
 
 
-def make_plan(plan: Plan, folder: Path, resume: bool) -> None:
-    """Make the folder of shards ready.
+class UnfinishedRunError(RuntimeError):
+    """A run failed, and what it had finished is kept."""
+
+
+def run_plan(
+    plan: Plan,
+    output: Output,
+    sink: Sink,
+    make: Callable[[], MakeShards],
+    *,
+    resume: bool,
+    say: Callable[[str], None] = lambda message: None,
+) -> Outcome:
+    """Carry a plan out: make the shards that are missing, and the output of all of them.
+
+    Args:
+        plan: what decides the result.
+        output: where it goes.
+        sink: how it is written.
+        make: loads what is needed to make shards. It is called once everything else has been checked, and before
+            anything is written; not at all if no shard is missing.
+        resume: go on with the shards of an interrupted run.
+        say: what is told about shards that are made again.
 
     Raises:
-        FileExistsError: shards of another run, or of an interrupted one, stand there, and nobody said to go on.
-        ValueError: to be resumed is another plan; the message says what differs.
+        FileExistsError: other files stand in the folder of shards, or shards, and nobody said to go on.
+        UnfinishedRunError: something failed after shards had been finished; the message says what, and how to go on.
+        RuntimeError: another run is at work on this output.
+        ValueError: to be resumed is another plan, and what differs; or every single entry was refused.
     """
-    file = folder / PLAN
-    if file.is_file():
-        if not resume:
-            raise FileExistsError(
-                f"{folder}: shards stand here. Go on with --resume, or remove the folder to begin anew."
-            )
-        found, wanted = read_json(file), asdict(plan)
-        different = [name for name in wanted if found.get(name) != wanted[name]]
-        if different:
-            shown = "; ".join(f"{name} {found.get(name)!r} there, {wanted[name]!r} here" for name in different)
-            raise ValueError(f"{folder}: expected the settings of the interrupted run, got others: {shown}.")
-        remove_partials(folder)
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder}: expected an empty folder for shards, got one that holds other files.")
-    write_json(file, asdict(plan))
+    shards = Shards(output.shards, sink.shard_ending, plan.num_shards)
+    finished = _finished_before(plan, output, resume)
+    if finished is not None:
+        return finished
+    _refuse_strangers(shards)
+    with run_lock(shards.folder):
+        _prepare(plan, shards, resume, say)
+        try:
+            missing = shards.missing()
+            if missing:
+                make_shards = make()
+                write_plan(shards.folder, plan)
+                make_shards(shards, missing)
+            outcome = _join(plan, shards, sink, output)
+        except BaseException as error:
+            kept = len(shards.finished())
+            if not kept:
+                shards.clear()
+            elif isinstance(error, (OSError, RuntimeError, ValueError)):
+                raise UnfinishedRunError(f"{str(error).rstrip('.')}. {how_to_go_on(shards.folder)}") from error
+            raise
+        if outcome.refused == plan.length and plan.length:
+            shards.clear()
+            raise ValueError(f"{plan.input}: no entry could be read, see {output.errors}. {outcome.first_reason}")
+        return outcome
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to do after a run was interrupted.
+
+    Args:
+        folder: its folder of shards.
+    """
+    finished = number_finished(folder)
+    if not finished:
+        return "No shard was finished, and nothing is left behind: run the same command again."
+    return f"{finished} finished {'shard is' if finished == 1 else 'shards are'} kept: go on with --resume."
 
 
 def make_shards(
     plan: Plan,
     source: Source,
-    folder: Path,
+    shards: Shards,
     sink: Sink,
     model: SpertModel,
     processor: SpertProcessor,
+    wanted: list[int],
     *,
     batch_size: int,
-    process_index: int = 0,
-    num_processes: int = 1,
+    check: Callable[[], None] = lambda: None,
     progress: bool = False,
 ) -> None:
-    """Make this process's share of the shards that are not there yet.
+    """Make shards, in constant memory.
+
+    Args:
+        wanted: their numbers, rising.
+        check: called for every entry; raises where the work should end.
 
     Raises:
-        RuntimeError: the input ended early; or the process that started this one is gone, killed perhaps, and whoever
-            resumes its work is not to find this one still at it.
+        RuntimeError: the input ended early, or the folder of shards is gone.
     """
-    missing = [
-        shard
-        for shard in range(process_index, plan.num_shards, num_processes)
-        if not _part(folder, shard, sink).is_file()
-    ]
-    wanted = set(missing)
-    entries = source.read(lambda number: number // plan.shard_size in wanted)
-    read: deque[tuple[int, Any]] = deque()  # read ahead and not written yet: at most two windows
+    of_wanted = set(wanted)
+    entries = source.read(lambda number: number // plan.shard_size in of_wanted)
+    read: deque[Entry] = deque()  # read ahead and not written yet: at most two windows
 
     def sentences() -> Iterator[Any]:
-        for number, entry in entries:
-            read.append((number, entry))
-            yield sentence_of(entry, source.where(number), plan.column)
+        for entry in entries:
+            read.append(entry)
+            yield sentence_of(entry.value, plan.column, plan.sentences, plan.given_entities)
 
     found = predict_stream(
-        model, processor, sentences(), batch_size=batch_size, relation_threshold=plan.relation_threshold
+        model,
+        processor,
+        sentences(),
+        batch_size=batch_size,
+        on_overflow=plan.on_overflow,
+        sentences_per_window=plan.sentences_per_window,
+        return_all_scores=plan.all_scores,
+        **plan.decoding,
     )
-    total = sum(min(plan.shard_size, plan.length - shard * plan.shard_size) for shard in missing)
-    with tqdm(total=total, unit="sentence", disable=not progress, smoothing=0.1) as bar:
-        for shard in missing:
-            first, last = shard * plan.shard_size, min((shard + 1) * plan.shard_size, plan.length)
-            refused: list[dict[str, Any]] = []
-            results: list[tuple[Any, dict[str, Any]]] = []
-            for expected, result in zip(range(first, last), found, strict=False):
-                number, entry = read.popleft()
-                assert number == expected
-                if isinstance(result, Refused):
-                    shown = None if isinstance(entry, Refused) else entry
-                    refused.append({"record": number, "reason": result.reason, "entry": shown})
-                else:
-                    results.append((entry, result))
-                bar.update()
-                if number % _LOOK_UP == 0:
-                    _end_with_the_starter()
-            if len(results) + len(refused) < last - first:
-                raise RuntimeError(f"{plan.input}: expected {plan.length} entries, but it ended early. Has it changed?")
-            _write_refused(folder, shard, refused)  # before the shard appears
-            sink.write(_part(folder, shard, sink), results)
+    total = sum(len(plan.range_of(shard)) for shard in wanted)
+    with (
+        contextlib.closing(found),  # type: ignore[type-var]  # it is a generator
+        tqdm(total=total, unit="record", disable=not progress, smoothing=0.1) as bar,
+    ):
+        for shard in wanted:
+            _refuse_lost(shards)
+            with _ShardWriter(plan, source, shards, sink, shard) as writer:
+                for number, result in zip(plan.range_of(shard), found, strict=False):
+                    entry = read.popleft()
+                    assert entry.number == number
+                    writer.write(entry, result)
+                    bar.update()
+                    check()
 
 
-def join_shards(plan: Plan, folder: Path, sink: Sink, output: Path) -> Outcome:
-    """Make one file of all shards, or leave them where the output is their folder; join the refusals.
+class _ShardWriter:
+    """Writes one shard and its refused entries. They appear when the block ends, the note that counts them last."""
+
+    def __init__(self, plan: Plan, source: Source, shards: Shards, sink: Sink, shard: int):
+        self._plan, self._source, self._shards, self._shard = plan, source, shards, shard
+        self._files = contextlib.ExitStack()
+        self._write_result = self._files.enter_context(sink.shard(shards.part(shard)))
+        self._errors: Any = None
+        self.records, self.refused = 0, 0
+        self.first_reason: str | None = None
+
+    def __enter__(self) -> "_ShardWriter":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            self._files.__exit__(kind, error, trace)
+            return
+        expected = len(self._plan.range_of(self._shard))
+        with self._files:
+            if self.records + self.refused < expected:
+                raise RuntimeError(
+                    f"{self._plan.input}: expected {self._plan.length} entries, but it ended early. Has it changed?"
+                )
+            _refuse_lost(self._shards)
+        if not self.refused:
+            remove(self._shards.errors(self._shard))
+        self._shards.finish(self._shard, self.records, self.refused, self.first_reason)
+
+    def write(self, entry: Entry, result: dict[str, Any] | Refused) -> None:
+        """Write what was found in an entry, or why nothing was."""
+        if not isinstance(result, Refused):
+            try:
+                self._write_result(entry.value, result)
+                self.records += 1
+                return
+            except (ValueError, RecursionError) as error:
+                result = Refused(str(error))
+        if self._errors is None:
+            self._errors = self._files.enter_context(atomic_writer(self._shards.errors(self._shard)))
+        reason = result.reason.removeprefix("SpertProcessor: ")
+        reason = f"{self._source.where(entry)}{', ' if reason.startswith('field ') else ': '}{reason}"
+        self._errors.write(refusal(entry.number, reason, entry.value) + "\n")
+        self.first_reason = self.first_reason or reason
+        self.refused += 1
+
+
+def _finished_before(plan: Plan, output: Output, resume: bool) -> Outcome | None:
+    """The outcome of a run that is to be resumed and has nothing left to do.
 
     Raises:
-        RuntimeError: a shard is missing.
-        ValueError: every single entry was refused.
+        FileExistsError: a folder holds the result of another run.
+        ValueError: the finished run was another one.
     """
-    shards = [_part(folder, shard, sink) for shard in range(plan.num_shards)]
-    missing = [shard.name for shard in shards if not shard.is_file()]
-    if missing:
-        raise RuntimeError(
-            f"{folder}: {len(missing)} of {plan.num_shards} shards are missing, the first is {missing[0]}. Go on with "
-            f"--resume."
+    record = read_record(output.record)
+    if record is None or (not resume and not output.is_folder) or (output.shards / PLAN).is_file():
+        return None
+    if not resume:
+        raise FileExistsError(
+            f"{output.name}: the result of a finished run stands here. Name another --output, or remove the folder."
         )
-    keeps_shards = folder == output
-    parts = sorted(folder.glob(f"part-*{_ERRORS}"))
-    errors = output / "errors.jsonl" if keeps_shards else output.with_name(output.name + _ERRORS)
-    refused, first_reason = 0, None
-    for part in parts:
-        for _, entry in read_json_lines(part):
-            first_reason = first_reason or entry["reason"]
-            refused += 1
-    if refused and refused == plan.length:
-        remove_folder(folder)
-        raise ValueError(f"{plan.input}: no entry could be read. {first_reason}")
-    if parts:
-        join_lines(errors, parts)
+    sizes = {output.path / name: size for name, size in record["sizes"].items()}
+    if not all(path.is_file() and path.stat().st_size == size for path, size in sizes.items()):
+        return None
+    different = plan.differences(record["plan"])
+    if different:
+        raise ValueError(
+            f"{output.name}: expected the settings of the run that made it, got others: {'; '.join(different)}. Name "
+            f"another --output, or leave out --resume."
+        )
+    if not output.is_folder and output.shards.exists():  # the run was killed while it tidied up
+        _refuse_strangers(Shards(output.shards, "", 0))
+        with run_lock(output.shards):
+            Shards(output.shards, "", 0).clear()
+    return Outcome(plan.length, record["refused"], None, output.errors, is_old=True)
+
+
+def _refuse_strangers(shards: Shards) -> None:
+    strangers = shards.strangers()
+    if strangers:
+        raise FileExistsError(
+            f"{shards.folder}: expected an empty folder for shards, got one that holds other files: "
+            f"{', '.join(strangers[:5])}."
+        )
+
+
+def _prepare(plan: Plan, shards: Shards, resume: bool, say: Callable[[str], None]) -> None:
+    """See what an interrupted run left, and remove what cannot be used."""
+    for file in list(shards.folder.glob(".*")):
+        if is_partial(file):
+            remove(file)
+    if not (shards.folder / PLAN).exists():  # a run that was killed before its first shard, or while it tidied up
+        for shard in shards.finished():
+            shards.discard(shard)
+        return
+    there, finished = read_plan(shards.folder), shards.finished()
+    if not resume:
+        if finished:
+            raise FileExistsError(
+                f"{shards.folder}: shards stand here. Go on with --resume, or remove the folder to begin anew."
+            )
+        return
+    if there is None:
+        say(f"{shards.folder}: the plan of the interrupted run cannot be read. All shards are made again.")
+        damaged = finished
     else:
-        errors.unlink(missing_ok=True)
-    if not keeps_shards:
-        sink.join(output, shards)
-        remove_folder(folder)
-    return Outcome(plan.length, refused, first_reason, errors)
+        different = plan.differences(there)
+        if different and not finished:
+            return
+        if different:
+            raise ValueError(
+                f"{shards.folder}: expected the settings of the interrupted run, got others: {'; '.join(different)}. "
+                f"Remove the folder to begin anew."
+            )
+        damaged = [shard for shard in finished if shards.check(shard) is None]
+        for shard in damaged:
+            say(f"{shards.part(shard)}: is damaged, and made again.")
+    for shard in damaged:
+        shards.discard(shard)
 
 
-def launch_workers(num_processes: int, arguments: list[str]) -> int:
-    """Run `spert predict` with these arguments on several processes, through accelerate; returns the exit code."""
-    has_accelerator = torch.accelerator.is_available() and torch.accelerator.device_count() >= num_processes
-    environment = {**os.environ, _STARTER: str(os.getpid())}
-    if not has_accelerator:
-        environment["ACCELERATE_USE_CPU"] = "true"
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
-        *("--num_processes", str(num_processes), "--num_machines", "1", "--mixed_precision", "no"),
-        *("--dynamo_backend", "no", "--main_process_port", "0", "--module", "spert", "predict", *arguments),
-    ]
-    return subprocess.run(command, env=environment).returncode
+def _join(plan: Plan, shards: Shards, sink: Sink, output: Output) -> Outcome:
+    """Make the output of all shards, the file of what was refused, and the record of the run.
 
-
-def plan_of(
-    model: str,
-    input: str,
-    *,
-    split: str,
-    column: str | None,
-    relation_threshold: float | None,
-    dtype: str,
-    shard_size: int,
-) -> tuple[Plan, Source]:
-    """The plan for an input, and the input opened."""
-    source = open_source(input, split)
-    plan = Plan(model, input, source.identity, source.length, shard_size, split, column, relation_threshold, dtype)
-    return plan, source
-
-
-def shards_folder(output: str) -> Path:
-    """Where the shards lie: in the output itself where it is a folder (by its name, or because there is one), where
-    they stay; or beside it, until they are joined.
+    Raises:
+        RuntimeError: a shard is missing, or is not as it was written.
     """
-    path = Path(output)
-    is_folder = output.endswith("/") or path.is_dir() or not path.suffix
-    return path if is_folder else path.with_name(path.name + ".shards")
-
-
-def _end_with_the_starter() -> None:
-    """Launchers put their processes into sessions of their own, where a kill of the command does not reach them."""
-    starter = os.environ.get(_STARTER)
-    if starter is not None and not psutil.pid_exists(int(starter)):
-        raise RuntimeError("the process that started this one is gone.")
-
-
-def _part(folder: Path, shard: int, sink: Sink) -> Path:
-    return folder / f"part-{shard:05d}{sink.shard_ending}"
-
-
-def _write_refused(folder: Path, shard: int, refused: list[dict[str, Any]]) -> None:
-    file = folder / f"part-{shard:05d}{_ERRORS}"
+    notes = {}
+    for shard in range(plan.num_shards):
+        note = shards.check(shard)
+        if note is None:
+            raise RuntimeError(f"{shards.part(shard)}: expected a whole shard, got one that is missing or damaged.")
+        notes[shard] = note
+    refused = sum(note.refused for note in notes.values())
+    reasons = (note.first_reason for note in notes.values() if note.first_reason is not None)
+    outcome = Outcome(plan.length, refused, next(reasons, None), output.errors)
     if refused:
-        write_lines(file, refused)
+        join_lines(output.errors, [shards.errors(shard) for shard, note in notes.items() if note.refused])
     else:
-        file.unlink(missing_ok=True)
+        remove(output.errors)
+    if plan.length and refused == plan.length:
+        return outcome
+    parts = [shards.part(shard) for shard in notes]
+    if not output.is_folder:
+        sink.join(output.path, parts)
+    files = parts if output.is_folder else [output.path]
+    sizes = {file.name if output.is_folder else "": file.stat().st_size for file in files}
+    record = {"plan": plan.to_dict(), "records": plan.length - refused, "refused": refused, "sizes": sizes}
+    if output.is_folder:
+        record["sha256"] = {part.name: note.sha256 for part, note in zip(parts, notes.values())}
+    write_json(output.record, record)
+    if output.is_folder:
+        shards.keep_only_parts()
+    else:
+        shards.clear()
+    return outcome
+
+
+def _refuse_lost(shards: Shards) -> None:
+    """*Raises* `RuntimeError` where somebody removed the folder: shards that are made now would stand there alone."""
+    if not (shards.folder / PLAN).is_file():
+        raise RuntimeError(f"{shards.folder}: the folder of shards has been removed while the run was at work.")

@@ -5,43 +5,61 @@ A source gives numbered entries. All but SpERT JSON, which is one JSON list, are
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..corpora.spert_json import read_list
-from ..prediction import Refused, Sentence
+import pyarrow as pa
+
+from ..files import parse_json
+from ..prediction import Refused
 
 Wanted = Callable[[int], bool]
 """Whether an entry is wanted, by its number, counted from 0; others are passed over as cheaply as can be."""
 
-TEXT_FIELDS = ("tokens", "text")
+_BLOCK = 1024
+"""Rows of a table that are read together."""
 
 
+class Entry(NamedTuple):
+    """An entry of an input.
+
+    Args:
+        number: counted from 0.
+        place: what the input's own count says: a line from 1, a record or row from 0.
+        value: a text, words or a record; `Refused` where it cannot be read.
+    """
+
+    number: int
+    place: int
+    value: Any
+
+
+@dataclass(frozen=True)
 class Source:
     """Numbered entries of an input.
 
     Args:
         name: the input, as it was named.
+        unit: what an entry is called in messages: `line`, `record` or `row`.
         length: how many entries there are.
         identity: changes when the input does.
-        read: the wanted entries in order, each with its number; a broken one is `Refused`.
-        where: what an entry is called in messages, by number.
+        read: the wanted entries in order.
+        schema: the types of the fields, of an input that has some.
     """
 
-    def __init__(
-        self,
-        name: str,
-        length: int,
-        identity: str,
-        read: Callable[[Wanted], Iterator[tuple[int, Any]]],
-        where: Callable[[int], str],
-    ):
-        self.name = name
-        self.length = length
-        self.identity = identity
-        self.read = read
-        self.where = where
+    name: str
+    unit: str
+    length: int
+    identity: str
+    read: Callable[[Wanted], Iterator[Entry]]
+    schema: pa.Schema | None = None
+
+    def where(self, entry: Entry) -> str:
+        """What an entry is called in messages."""
+        return f"{self.name}, {self.unit} {entry.place}"
 
 
 def open_source(name: str, split: str = "train") -> Source:
@@ -54,7 +72,7 @@ def open_source(name: str, split: str = "train") -> Source:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the ending is none of these.
+        ValueError: the ending is none of these, or the file cannot be read at all.
     """
     path = Path(name)
     if path.suffix in _FILES and not path.is_dir():
@@ -69,93 +87,55 @@ def open_source(name: str, split: str = "train") -> Source:
     )
 
 
-def sentence_of(entry: Any, where: str, column: str | None = None) -> Sentence | Refused:
-    """The text or words of an entry: a text, a list of words, or a record that holds either.
-
-    Args:
-        where: the entry, named in the reason of a refusal.
-        column: the field that holds it. Default: `tokens` or `text`.
-    """
-    if isinstance(entry, Refused):
-        return entry
-    field = ""
-    if isinstance(entry, dict):
-        names = TEXT_FIELDS if column is None else (column,)
-        name = next((name for name in names if name in entry), None)
-        if name is None:
-            expected = " or ".join(f"'{name}'" for name in names)
-            return Refused(f"{where}: expected a field {expected}, got only {sorted(entry)}.")
-        field, entry = f", field '{name}'", entry[name]
-    if isinstance(entry, str) or (isinstance(entry, list) and all(isinstance(word, str) for word in entry)):
-        return entry
-    return Refused(f"{where}{field}: expected a text or a list of words, got {entry!r}.")
-
-
 def _json_lines(path: Path) -> Source:
-    def read(wanted: Wanted) -> Iterator[tuple[int, Any]]:
-        with open(path, "rb") as lines:
-            number = 0
-            for line_number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                if wanted(number):
-                    yield number, _parsed(line, f"{path}, line {line_number}")
-                number += 1
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        number = 0
+        for line_number, line in _lines(path):
+            if not line.strip():
+                continue
+            if wanted(number):
+                yield Entry(number, line_number, _parsed(line))
+            number += 1
 
-    with open(path, "rb") as lines:
-        length = sum(1 for line in lines if line.strip())
-    return Source(str(path), length, _file_identity(path), read, lambda number: f"{path}, record {number}")
-
-
-def _parsed(line: bytes, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except UnicodeDecodeError as error:
-        return Refused(f"{where}: expected UTF-8, but byte {error.start} is none: {error.reason}.")
-    except json.JSONDecodeError as error:
-        return Refused(f"{where}: expected JSON: {error.msg}.")
+    length = sum(1 for _, line in _lines(path) if line.strip())
+    return Source(str(path), "line", length, _file_identity(path), read)
 
 
 def _spert_json(path: Path) -> Source:
-    entries = read_list(path)
+    entries = _list_in(path)
 
-    def read(wanted: Wanted) -> Iterator[tuple[int, Any]]:
-        return ((number, entry) for number, entry in enumerate(entries) if wanted(number))
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        return (Entry(number, number, entry) for number, entry in enumerate(entries) if wanted(number))
 
-    return Source(str(path), len(entries), _file_identity(path), read, lambda number: f"{path}, record {number}")
+    return Source(str(path), "record", len(entries), _file_identity(path), read)
 
 
 def _text(path: Path) -> Source:
-    def read(wanted: Wanted) -> Iterator[tuple[int, Any]]:
-        with open(path, "rb") as lines:
-            for number, line in enumerate(lines):
-                if wanted(number):
-                    try:
-                        yield number, {"text": line.decode("utf-8").rstrip("\r\n")}
-                    except UnicodeDecodeError as error:
-                        where = f"{path}, line {number + 1}"
-                        yield number, Refused(f"{where}: expected UTF-8, but byte {error.start} is none.")
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        for line_number, line in _lines(path):
+            if wanted(line_number - 1):
+                yield Entry(line_number - 1, line_number, _decoded(line))
 
-    with open(path, "rb") as lines:
-        length = sum(1 for _ in lines)
-    return Source(str(path), length, _file_identity(path), read, lambda number: f"{path}, line {number + 1}")
+    length = sum(1 for _ in _lines(path))
+    return Source(str(path), "line", length, _file_identity(path), read)
 
 
 def _parquet(path: Path) -> Source:
     import pyarrow.parquet as pq
 
-    def read(wanted: Wanted) -> Iterator[tuple[int, Any]]:
-        number = 0
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                if any(wanted(number + offset) for offset in range(len(batch))):
-                    for offset, record in enumerate(batch.to_pylist()):
-                        if wanted(number + offset):
-                            yield number + offset, record
-                number += len(batch)
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        try:
+            with pq.ParquetFile(path) as file:
+                yield from _rows(file.iter_batches(batch_size=_BLOCK), wanted)
+        except pa.ArrowException as error:
+            raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error
 
-    length = pq.read_metadata(path).num_rows
-    return Source(str(path), length, _file_identity(path), read, lambda number: f"{path}, row {number}")
+    try:
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error
+    return Source(str(path), "row", metadata.num_rows, _file_identity(path), read, schema)
 
 
 def _dataset(name: str, split: str) -> Source:
@@ -166,17 +146,148 @@ def _dataset(name: str, split: str) -> Source:
         if split not in found:
             raise ValueError(f"{name}: expected a --split out of {', '.join(found)}, got {split!r}.")
         found = found[split]
+    tables = found.with_format("arrow")
 
-    def read(wanted: Wanted) -> Iterator[tuple[int, Any]]:
-        for first in range(0, len(found), 1024):
-            block = range(first, min(first + 1024, len(found)))
-            if any(map(wanted, block)):
-                for number, record in zip(block, found.select(block).to_list()):
-                    if wanted(number):
-                        yield number, record
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        firsts = range(0, len(found), _BLOCK)
+        blocks = (tables[first : min(first + _BLOCK, len(found))] for first in firsts)
+        yield from _rows(blocks, wanted)
 
-    return Source(name, len(found), found._fingerprint, read, lambda number: f"{name}, {split}, row {number}")
+    return Source(f"{name}, {split}", "row", len(found), found._fingerprint, read, found.features.arrow_schema)
 
+
+def _rows(blocks: Iterable[Any], wanted: Wanted) -> Iterator[Entry]:
+    """The rows of record batches or tables."""
+    number = 0
+    for block in blocks:
+        if any(wanted(number + offset) for offset in range(len(block))):
+            for offset, record in enumerate(_records_of(block)):
+                if wanted(number + offset):
+                    yield Entry(number + offset, number + offset, record)
+        number += len(block)
+
+
+def _records_of(block: Any) -> list[Any]:
+    try:
+        return block.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException) as error:  # text that is no UTF-8, a year beyond Python's
+        if len(block) == 1:
+            return [Refused(f"expected values that Python can hold: {error}.")]
+        return [record for offset in range(len(block)) for record in _records_of(block.slice(offset, 1))]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file, counted from 1; a byte order mark is no part of the first."""
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        return Refused(f"expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}.")
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return _STRICT.decode(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        return Refused(_reason(error, line))
+
+
+def _list_in(path: Path) -> list[Any]:
+    """The entries of a JSON list. One that is well formed but not as it should be, for example with NaN in it, is
+    refused alone.
+
+    Raises:
+        ValueError: the file is not JSON, or not a list.
+    """
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    try:
+        entries = _STRICT.decode(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        entries = _entries_one_by_one(path, content)
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: expected a list of records, got {type(entries).__name__}.")
+    return entries
+
+
+def _entries_one_by_one(path: Path, content: bytes) -> Any:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _whole(path, content)
+    position = _SPACE.match(text).end()  # type: ignore[union-attr]
+    if not text.startswith("[", position):
+        return _whole(path, content)
+    entries: list[Any] = []
+    position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+    while True:
+        try:
+            _, end = _LENIENT.raw_decode(text, position)
+        except RecursionError:
+            raise ValueError(f"{path}, record {len(entries)}: expected JSON, got values nested too deep.") from None
+        except ValueError:
+            return _whole(path, content)
+        entries.append(_parsed(text[position:end].encode()))
+        position = _SPACE.match(text, end).end()  # type: ignore[union-attr]
+        if text.startswith("]", position):
+            position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+            return entries if position == len(text) else _whole(path, content)
+        if not text.startswith(",", position):
+            return _whole(path, content)
+        position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+
+
+def _whole(path: Path, content: bytes) -> Any:
+    """The file as one value, for the message that says where it is not JSON."""
+    try:
+        return parse_json(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _reason(error: Exception, line: bytes) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}."
+    if isinstance(error, json.JSONDecodeError):
+        return f"expected JSON: {error.msg}, at character {error.pos}."
+    if isinstance(error, RecursionError):
+        return "expected JSON, got values nested too deep."
+    if isinstance(error, _NotJsonError):
+        return f"expected JSON: {error}."
+    return "expected JSON, got an integer with too many digits."
+
+
+class _NotJsonError(ValueError):
+    """What `json` takes for JSON, and is none or has more than one meaning."""
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _NotJsonError(f"{name} is no JSON")
+
+
+def _finite_float(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise _NotJsonError(f"the number {digits[:40]} is too large")
+    return value
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise _NotJsonError(f"the field {twice!r} stands there twice")
+    return record
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_names)
+_LENIENT = json.JSONDecoder(parse_int=str)
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 _FILES: dict[str, Callable[[Path], Source]] = {
     ".jsonl": _json_lines,

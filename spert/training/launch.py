@@ -4,11 +4,12 @@ No environment variable tells: for a single process `accelerate launch` sets non
 """
 
 import os
-from pathlib import Path
 
 import psutil
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from accelerate.commands.launch import launch_command_parser
+
+from ..processes import command_of, is_launch
 
 
 def check_number_of_processes(running: int) -> None:
@@ -21,13 +22,14 @@ def check_number_of_processes(running: int) -> None:
         running: the processes that found each other.
 
     Raises:
-        RuntimeError: the launcher was asked for another number; the message says how to start several on CPUs.
+        ValueError: the launcher was asked for another number; the message says how to start several on CPUs.
     """
-    asked = processes_asked_for(psutil.Process().parent())
-    if asked is not None and asked != running:
-        raise RuntimeError(
-            f"Expected {asked} processes, as accelerate launch was asked for, but {running} run(s). On CPUs start them "
-            f"with: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {asked} train_accelerate.py …"
+    expected = processes_asked_for(psutil.Process().parent())
+    if expected is not None and expected != running:
+        raise ValueError(
+            f"Expected {expected} processes, as accelerate launch was asked for, but {running} run(s). On CPUs start "
+            f"them with: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {expected} "
+            f"train_accelerate.py …"
         )
 
 
@@ -37,12 +39,8 @@ def processes_asked_for(launcher: psutil.Process | None) -> int | None:
     Args:
         launcher: this process's parent, which is `accelerate launch` or something else.
     """
-    try:
-        command = launcher.cmdline() if launcher is not None else []
-    except psutil.Error:
-        return None
-    is_launch = any(Path(word).name == "accelerate" or "accelerate.commands" in word for word in command[:4])
-    if not is_launch or "launch" not in command:
+    command = command_of(launcher)
+    if not is_launch(command):
         return None
     arguments, _ = launch_command_parser().parse_known_args(command[command.index("launch") + 1 :])
     if arguments.num_processes is not None:

@@ -1,0 +1,152 @@
+"""A folder of shards, and what is noted about each: its counts and digests, without which it does not count.
+
+A shard is finished when its note is there, which is written last. Before shards are joined, and when a run goes on,
+each is compared with its note.
+"""
+
+import contextlib
+import hashlib
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files import is_partial, read_json, remove, write_json
+from .plan import PLAN
+
+LOCK = "run.lock"
+HOLDER = "holder.json"
+_OURS = re.compile(
+    rf"part-\d{{5,}}\.(jsonl|lines|parquet)|errors-\d{{5,}}\.jsonl|done-\d{{5,}}\.json|worker-\d+\.lock"
+    rf"|{re.escape(PLAN)}|{re.escape(LOCK)}|{re.escape(HOLDER)}"
+)
+"""The names of all files that a run writes into a folder of shards until it is finished."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is noted about a finished shard.
+
+    Args:
+        records: results in it.
+        refused: entries of its range that were refused.
+        sha256: of the shard.
+        errors_sha256: of the file of those refused; `None` if none were.
+        first_reason: of the first of them.
+    """
+
+    records: int
+    refused: int
+    sha256: str
+    errors_sha256: str | None
+    first_reason: str | None
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The shards of a run.
+
+    Args:
+        folder: where they lie.
+        ending: of their names.
+        number: how many there will be.
+    """
+
+    folder: Path
+    ending: str
+    number: int
+
+    def part(self, shard: int) -> Path:
+        """The results of a shard."""
+        return self.folder / f"part-{shard:05d}{self.ending}"
+
+    def errors(self, shard: int) -> Path:
+        """The refused entries of a shard."""
+        return self.folder / f"errors-{shard:05d}.jsonl"
+
+    def _note(self, shard: int) -> Path:
+        return self.folder / f"done-{shard:05d}.json"
+
+    def finish(self, shard: int, records: int, refused: int, first_reason: str | None) -> None:
+        """Note that a shard is finished; its files are in place.
+
+        Raises:
+            FileNotFoundError: they are not.
+        """
+        errors = _sha256(self.errors(shard)) if refused else None
+        note = Note(records, refused, _sha256(self.part(shard)), errors, first_reason)
+        write_json(self._note(shard), asdict(note))
+
+    def finished(self) -> list[int]:
+        """The shards that have a note; see `check` for whether they are as it says."""
+        return [shard for shard in range(self.number) if self._note(shard).is_file()]
+
+    def missing(self) -> list[int]:
+        """The shards that have none."""
+        return [shard for shard in range(self.number) if not self._note(shard).is_file()]
+
+    def check(self, shard: int) -> Note | None:
+        """What is noted about a shard, if the shard is as its note says."""
+        try:
+            note = Note(**read_json(self._note(shard)))
+            is_whole = _sha256(self.part(shard)) == note.sha256
+            if is_whole and note.refused:
+                is_whole = _sha256(self.errors(shard)) == note.errors_sha256
+        except (OSError, ValueError, TypeError):
+            return None
+        return note if is_whole else None
+
+    def discard(self, shard: int) -> None:
+        """Remove a shard, so that it is made again."""
+        for file in (self._note(shard), self.part(shard), self.errors(shard)):
+            remove(file)
+
+    def clear(self) -> None:
+        """Remove all that a run wrote, and the folder if nothing else is in it."""
+        for file in self._files():
+            remove(file)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            with contextlib.suppress(OSError):  # it may be a mount point
+                self.folder.rmdir()
+
+    def keep_only_parts(self) -> None:
+        """Remove all that a run wrote, but for the results."""
+        for file in self._files():
+            if not file.name.startswith("part-"):
+                remove(file)
+
+    def strangers(self) -> list[str]:
+        """The names of what lies in the folder and is not of such a run."""
+        if not self.folder.is_dir():
+            return []
+        ours = set(self._files())
+        return sorted(file.name for file in self.folder.iterdir() if file not in ours)
+
+    def _files(self) -> list[Path]:
+        """All that runs wrote into the folder, in the order in which it may be removed: the plan, without which shards
+        mean nothing, is the first, and the lock, which is held meanwhile, the last.
+        """
+        if not self.folder.is_dir():
+            return []
+        files = [file for file in self.folder.iterdir() if _OURS.fullmatch(file.name) or is_partial(file)]
+        return sorted(files, key=lambda file: (file.name == LOCK, file.name != PLAN))
+
+
+def number_finished(folder: Path) -> int:
+    """How many shards of a folder are finished."""
+    return len(list(folder.glob("done-*.json"))) if (folder / PLAN).exists() else 0
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of a finished run; `None` if there is none, or none that can be read."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return None
+    is_record = isinstance(found, dict) and isinstance(found.get("plan"), dict) and isinstance(found.get("sizes"), dict)
+    return found if is_record and isinstance(found.get("refused"), int) else None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
