@@ -117,7 +117,8 @@ class SpertProcessor(ProcessorMixin):
         whether to run the folder's own code for it.
 
         Raises:
-            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot work.
+            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot
+                work.
         """
         kwargs["trust_remote_code"] = False
         if "config" not in kwargs:
@@ -541,8 +542,8 @@ def _checked_max_pieces(number: Any, num_special: int) -> int | None:
         return None
     if isinstance(number, bool) or not isinstance(number, int) or number <= num_special:
         raise ValueError(
-            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces of "
-            f"this tokenizer, or None, got {number!r}."
+            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces "
+            f"of this tokenizer, or None, got {number!r}."
         )
     return number
 

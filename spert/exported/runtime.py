@@ -20,7 +20,7 @@ Graph = Callable[[dict[str, Tensor]], list[Tensor]]
 _KINDS = (".onnx", ".pt2")
 
 TRUST_PROGRAMS = "SPERT_TRUST_PROGRAMS"
-"""The environment variable that lets `.pt2` files be loaded: loading one can run any code that its maker put into it."""
+"""The environment variable that lets `.pt2` files be loaded, which can run any code that their maker put into them."""
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
@@ -56,10 +56,9 @@ class ExportedModel:
             trust_programs = os.environ.get(TRUST_PROGRAMS) == "1"
         if suffix == ".pt2" and not trust_programs:
             raise ValueError(
-                f"{place / 'spans.pt2'}: expected to be told that this file may be run. A .pt2 file is a program: loading "
-                f"it can run any code. If you exported it yourself, set {TRUST_PROGRAMS}=1 (in Python: "
-                f"ExportedModel(folder, trust_programs=True)); otherwise export the model's own folder anew. ONNX files "
-                f"need no trust."
+                f"{place / 'spans.pt2'}: a .pt2 file is a program, and loading it can run any code. If you exported it "
+                f"yourself, set {TRUST_PROGRAMS}=1 (in Python: ExportedModel(folder, trust_programs=True)); otherwise "
+                f"export the model's own folder anew. ONNX files need no trust."
             )
         self.config = SpertConfig.from_pretrained(place)
         load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
