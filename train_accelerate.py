@@ -45,7 +45,7 @@ from spert.training.checkpoints import Checkpoints
 from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
-from spert.training.launch import check_number_of_processes
+from spert.training.launch import check_number_of_processes, refuse_sharded_models
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
 from spert.training.output import DEV_SCORES, save_model, save_scores
 from spert.training.output_folder import locked, prepare_output, refuse_full_disk
@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             accelerator = Accelerator(log_with=trackers_of(arguments), project_dir=arguments.output_dir)
             check_number_of_processes(accelerator.num_processes)
+            refuse_sharded_models(accelerator)
             with locked(accelerator, arguments.output_dir) as lock:  # no other run reads or writes the folder
                 train_and_push(accelerator, arguments, lock)
 

@@ -16,6 +16,7 @@ from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
 from .commands.summary import summary
+from .commands.tune import tune
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -37,7 +38,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, evaluate, score, summary, compare, export, push):
+for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 

@@ -24,6 +24,7 @@ _RESULTS = (
     "dev_scores.json",
     "learning_curves.png",
     "scores_by_type.png",
+    "tuning.json",
     "calibration.png",
     "precision_recall.png",
 )

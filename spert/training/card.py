@@ -94,7 +94,7 @@ def write_card(
 
 
 def _encoder_text(config: SpertConfig) -> str:
-    """An encoder that came from a folder, whose name tells others nothing."""
+    """A description of an encoder that was loaded from a folder, because the folder's name says nothing to others."""
     encoder = config.encoder_config
     layers = getattr(encoder, "num_hidden_layers", None)
     size = f"{layers} layers, {encoder.hidden_size} wide" if layers else f"{encoder.hidden_size} wide"
@@ -169,7 +169,7 @@ def _training_note(run: Mapping[str, Any]) -> str:
 
 
 def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The first short sentence in which the model found a relation, or else an entity, and not more than fits here."""
+    """The first short sentence in which the model found a relation, or else an entity, but not too many for a card."""
     short = [
         record
         for record in predictions
@@ -183,17 +183,22 @@ def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 
 
 def _found(record: Mapping[str, Any]) -> str:
-    texts = [" ".join(record["tokens"][one["start"] : one["end"]]) for one in record["entities"]]
-    lines = [f"* {plain(one['type'])}: {plain(text)}" for one, text in zip(record["entities"], texts)]
+    texts = [" ".join(record["tokens"][entity["start"] : entity["end"]]) for entity in record["entities"]]
+    lines = [f"* {plain(entity['type'])}: {plain(text)}" for entity, text in zip(record["entities"], texts)]
     lines += [
-        f"* {plain(one['type'])}: from {plain(texts[one['head']])} to {plain(texts[one['tail']])}"
-        for one in record["relations"]
+        f"* {plain(relation['type'])}: from {plain(texts[relation['head']])} to {plain(texts[relation['tail']])}"
+        for relation in record["relations"]
     ]
     return "\n".join(lines)
 
 
 def _too_wide(corpus: DatasetDict, max_span_width: int) -> tuple[int, int]:
-    widths = [one["end"] - one["start"] for rows in corpus.values() for record in rows["entities"] for one in record]
+    widths = [
+        entity["end"] - entity["start"]
+        for rows in corpus.values()
+        for entities in rows["entities"]
+        for entity in entities
+    ]
     return sum(width > max_span_width for width in widths), len(widths)
 
 

@@ -1,4 +1,4 @@
-"""What `train_accelerate.py` says when it fails: one line where a user can help it, a traceback where it is a bug."""
+"""How `train_accelerate.py` reports failures: in one line if the user can mend it, with a traceback if it is a bug."""
 
 import os
 import signal
