@@ -188,7 +188,7 @@ def plain_relation_logits(model, hidden, word_pieces, pairs):
 @pytest.mark.parametrize("pooling", ["max", "mean", "sum"])
 @pytest.mark.parametrize("context", ["localized", "full", "cls"])
 def test_equals_the_plain_formula(pooling, context):
-    model = tiny.choosy_model("bert", span_pooling=pooling, relation_context=context, max_span_width=4)
+    model = tiny.model("bert", span_pooling=pooling, relation_context=context, max_span_width=4)
     batch = encoded()
     with torch.inference_mode():
         outputs = model(**batch)
@@ -203,7 +203,7 @@ def test_equals_the_plain_formula(pooling, context):
             assert spans == candidate_spans(len(words), 4).tolist()
             expected = plain_entity_logits(model, hidden[row], word_pieces, spans)
             assert_close(outputs.entity_logits[row][is_real], expected)
-            mine = (sentence[head] == row).nonzero().squeeze(-1)
+            mine = (sentence[head] == row).nonzero().squeeze(-1)[::7]  # the plain formula takes its time
             if len(mine):
                 pairs = [[outputs.spans[row, span[end[i]]].tolist() for end in (head, tail)] for i in mine]
                 expected = plain_relation_logits(model, hidden[row], word_pieces, pairs)
