@@ -236,6 +236,7 @@ class SpertModel(SpertPreTrainedModel):
             )
             refuse_weights_that_are_not_finite(encoder, pretrained_model_name_or_path)
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
+        vars(encoder.config).pop("auto_map", None)  # nor does it name other code than that of transformers
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
         model = cls(config, encoder=encoder)
         model.to(encoder.dtype)  # type: ignore[arg-type]  # transformers wraps it without its own types
