@@ -1,11 +1,14 @@
 """`spert compare`: whether one system is better than another, and how sure that is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .shared import WithoutOverlapping
+
+if TYPE_CHECKING:
+    from ..corpora import CorpusTypes
 
 _SYSTEM = (
     "Predictions (SpERT JSON), a run's folder, a folder of runs (seeds), or a quoted pattern such as 'outputs/mine-*'."
@@ -34,6 +37,7 @@ def compare(
     if (references is None) == (dataset is None):
         got = "both" if dataset is not None else "neither"
         raise ValueError(f"compare: expected either --references or --dataset, got {got}.")
+    known: CorpusTypes | None
     files = [prediction_files(system) for system in (first, second)]
     if dataset is not None:
         if types is not None:
