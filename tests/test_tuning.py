@@ -47,9 +47,7 @@ def annotated(model, processor, number=NUMBER, seed=0, length=9):
     found = predict(model, processor, sentences, relation_threshold=0.0, relation_arguments={})
     records = []
     for index, (result, made) in enumerate(zip(found, as_spert_json(found))):
-        made["entities"] = [
-            entity | ({"type": "Place"} if drawn.random() < 0.02 else {}) for entity in made["entities"]
-        ]
+        made["entities"] = [one | ({"type": "Place"} if drawn.random() < 0.02 else {}) for one in made["entities"]]
         likely = [
             {name: relation[name] for name in ("type", "head", "tail")}
             for relation in result["relations"]
