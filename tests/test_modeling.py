@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoProcessor, PreTrainedModel, Trainer, Tra
 from spert import SpertModel, SpertProcessor, heads_spert, modeling_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.decoding_spert import decode
-from spert.modeling_spert import entity_loss, relation_loss
+from spert.losses_spert import entity_loss, relation_loss
 from spert.spans_spert import candidate_spans, ordered_pairs
 from tests import tiny
 from tests.tolerance import ROUNDING, assert_close
