@@ -26,11 +26,13 @@ def on_main(processes: Processes, action: Callable[[], T]) -> T:
     if processes.num_processes == 1:
         return action()
     result: list[Any] = [None, False]
-    try:
-        if processes.is_main_process:
+    if processes.is_main_process:
+        try:
             result = [action(), True]
-    finally:
-        broadcast_object_list(result)
+        except Exception:
+            broadcast_object_list(result)
+            raise
+    broadcast_object_list(result)
     if not result[1]:
         sys.exit(1)
     return result[0]
