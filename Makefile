@@ -10,7 +10,7 @@ DATA_DIR ?= data
 DEMO_SENTENCE := Vera Lund, who lives in Tromso with her husband Nils Lund, works for Polar Kayaks, the maker of the Sea Needle.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast style quality lint types benchmark clean
+.PHONY: help install demo test test-fast kills style quality lint types benchmark clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it th
 
 test-fast: install ## The tests that take seconds.
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+kills: install ## Kill `spert predict` at random moments, over and over: a quarter of an hour.
+	$(BIN)/python -m pytest -m kills
 
 style: install ## Bring the code into shape.
 	$(BIN)/ruff check --fix .
