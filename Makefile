@@ -38,7 +38,7 @@ test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it th
 test-fast: install ## The tests that take seconds.
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-kills: install ## Kill training (and bulk extraction) at many random moments: some ten minutes.
+kills: install ## Kill training and `spert predict` at many random moments: half an hour.
 	$(BIN)/python -m pytest -m kills
 
 mutants: install ## Try N small faults, sampled with SEED, and print those that no fast test notices (minutes).
