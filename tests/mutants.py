@@ -1,12 +1,13 @@
 """Which small faults would no test notice? `make mutants N=60 SEED=0` samples some and prints those that live.
 
-A mutant is a file with one small change: a comparison one off, a condition that always holds, a statement left out, … Each is put
-into a copy of the tree in a temporary folder, where the fast tests of its module run until one fails. The tree itself
-is never written to.
+A mutant is a file with one small change: a comparison that is off by one, a condition that always holds, a statement
+that is left out, … Each is put into a copy of the tree in a temporary folder, where the fast tests of its module run
+until one fails. The tree itself is never written to.
 
-What lives wants a test, or code that nothing needs, or it means the same: this is for a person to say. mutmut and
-cosmic-ray were tried first: mutmut knows functions by their file, but the root files are modules of `spert`, so that no
-test belongs to any mutant; cosmic-ray has one test command for all files, and neither draws a sample.
+A mutant that lives wants a test, or shows code that nothing needs, or changes nothing that anybody could notice: a
+person has to say which. mutmut and cosmic-ray were tried first. mutmut finds functions by the path of their file, but
+the root files are modules of `spert`, so that it finds no test for any mutant; cosmic-ray has one test command for all
+files; and neither draws a sample.
 """
 
 import argparse

@@ -158,6 +158,7 @@ def test_a_symmetric_relation_of_entities_that_start_together_keeps_its_directio
     ("change", "message"),
     [
         ({"entities": [{"type": "Person", "start": 0, "end": 9}]}, r"record 0 \(id 'a'\), entity 0: .* got \[0, 9\)"),
+        ({"entities": [{"type": "Person", "start": 3, "end": 3}]}, r"entity 0: expected a word range .* got \[3, 3\)"),
         ({"entities": [{"type": "Ship", "start": 0, "end": 1}]}, r"entity 0: expected a type out of .* got 'Ship'"),
         ({"relations": [{"type": "eats", "head": 0, "tail": 1}]}, r"relation 0: expected a type out of .* got 'eats'"),
         ({"relations": [{"type": "works_for", "head": 0, "tail": 7}]}, r"a tail among the record's 3 entities, got 7"),

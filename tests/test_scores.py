@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spert.evaluation import METRIC, compute_scores
-from spert.evaluation.scores import TASKS
+from spert.evaluation.scores import TASKS, check_same_tokens
 
 
 def record(entities, relations=()):
@@ -71,6 +71,37 @@ def test_nothing_at_all_is_zero():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="got 2 references and 1 predictions"):
         compute_scores([REFERENCE] * 2, [REFERENCE])
+
+
+def test_other_sentences_are_refused_with_the_record():
+    first, second = {"tokens": ["Ada", "Park"]}, {"tokens": ["Oslo"]}
+    check_same_tokens([first, second], [{"tokens": ("Ada", "Park")}, second], "gold.json", "found.json")
+    with pytest.raises(
+        ValueError,
+        match=r"found.json, record 1, field 'tokens': expected the words of gold.json, 'Oslo', got 'Ada Park'",
+    ):
+        check_same_tokens([first, second], [first, first], "gold.json", "found.json")
+    with pytest.raises(ValueError, match=r"found.json: expected one record for each of the 2 of gold.json, got 1"):
+        check_same_tokens([first, second], [first], "gold.json", "found.json")
+
+
+spans = st.tuples(st.sampled_from("AB"), st.integers(0, 9), st.integers(1, 4))
+
+
+@given(st.lists(spans.map(lambda span: (span[0], span[1], span[1] + span[2])), max_size=6, unique=True))
+def test_overlapping_entities_are_those_that_share_a_word_with_another(entities):
+    def shares(one, other):
+        return bool({*range(*one[1:])} & {*range(*other[1:])})
+
+    alone = [one for one in entities if not any(shares(one, other) for other in entities if other != one)]
+    pairs = [(i, j) for i in range(len(entities)) for j in range(len(entities)) if i != j]
+    apart = [pair for pair in pairs if not shares(entities[pair[0]], entities[pair[1]])]
+    scores = compute_scores(
+        [record(entities, [("r", *pair) for pair in pairs])], [record([])], without_overlapping=True
+    )
+    assert sum(values["support"] for values in scores["ner_per_type"].values()) == len(alone)
+    spans = {(entities[head][1:], entities[tail][1:]) for head, tail in apart}
+    assert sum(values["support"] for values in scores["rel_boundary_per_type"].values()) == len(spans)
 
 
 entities = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4), st.integers(5, 8)), max_size=4)

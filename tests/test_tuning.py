@@ -28,10 +28,12 @@ from tests.tolerance import assert_close
 NUMBER = 24
 
 
-@pytest.fixture(autouse=True)
-def few_repetitions(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def few_repetitions():
     """Cross-validation that is over soon."""
-    monkeypatch.setattr("spert.tuning.choosing.REPEATS", 2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("spert.tuning.choosing.REPEATS", 2)
+        yield
 
 
 SHIFTS = {"works_for": 0.0, "located_in": 1.0, "married_to": 2.0}
@@ -45,7 +47,7 @@ def annotated(model, processor, number=NUMBER, seed=0, length=9):
     found = predict(model, processor, sentences, relation_threshold=0.0, relation_arguments={})
     records = []
     for index, (result, made) in enumerate(zip(found, as_spert_json(found))):
-        made["entities"] = [entity | ({"type": "Place"} if drawn.random() < 0.1 else {}) for entity in made["entities"]]
+        made["entities"] = [one | ({"type": "Place"} if drawn.random() < 0.02 else {}) for one in made["entities"]]
         likely = [
             {name: relation[name] for name in ("type", "head", "tail")}
             for relation in result["relations"]
@@ -325,7 +327,8 @@ class TestTheCommand:
         assert json.loads((folder / "tuning.json").read_text())["before"]["relation_threshold"] == 0.77
 
     @pytest.mark.slow
-    def test_an_exported_model(self, run, folder, corpus, model, processor, tmp_path):  # noqa: F811
+    def test_an_exported_model(self, run, folder, corpus, model, processor, tmp_path, monkeypatch):  # noqa: F811
+        monkeypatch.setenv("SPERT_TRUST_PROGRAMS", "1")
         export_model(model, processor, tmp_path / "exported", "torch")
         before = contents(tmp_path / "exported")
         for place in (folder, tmp_path / "exported"):

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from pydantic import ConfigDict, Field
 
 from ..files import read_json
-from .validation import Name, Schema, validated
+from .validation import Name, Schema, Text, validated
 
 _MARK = "spert-types: "
 
@@ -71,8 +71,8 @@ class _ShownType(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    short: str | None = None
-    verbose: str | None = None
+    short: Text | None = None
+    verbose: Text | None = None
     symmetric: bool = False
 
 

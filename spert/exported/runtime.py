@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from ..configuration_spert import SpertConfig
-from ..modeling_spert import SpertOutput
 from ..options_spert import DecodingOptions
+from ..outputs_spert import SpertOutput
 from ..spans_spert import ordered_pairs
 from .graphs import least_words
 

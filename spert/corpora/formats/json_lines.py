@@ -12,14 +12,14 @@ from typing import Any
 from ...files import atomic_writer, read_json_lines
 from ..documents import Document, Reading, check_covered_text, document_of, records_of
 from ..schema import checked_words
-from ..validation import Identifier, Name, Schema, count_unread_fields, validated
+from ..validation import Identifier, Name, Schema, Text, count_unread_fields, validated
 
 
 class _Entity(Schema):
     type: Name
     start: int
     end: int
-    text: str | None = None
+    text: Text | None = None
     score: Any = None
     word_start: int | None = None
     word_end: int | None = None
@@ -33,7 +33,7 @@ class _Relation(Schema):
 
 
 class _Line(Schema):
-    text: str
+    text: Text
     entities: list[_Entity]
     relations: list[_Relation] = []
     words: Any = None
