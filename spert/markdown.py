@@ -22,15 +22,13 @@ def plain(text: Any) -> str:
 
 
 def code(text: Any) -> str:
-    """A name or a path as code within a line of Markdown, but not in a table.
+    """A name or a path as code within a line of Markdown; one that would leave the code is shown as plain text.
 
     >>> code("works_for"), code("a`b")
-    ('`works_for`', '`` a`b ``')
+    ('`works_for`', 'a\\\\`b')
     """
     line = _one_line(text)
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", line)), default=0))
-    space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) or len(fence) > 1 or not line else ""
-    return f"{fence}{space}{line}{space}{fence}"
+    return plain(line) if not line.strip() or re.search(r"[`|<]", line) else f"`{line}`"
 
 
 def python_string(text: str) -> str:

@@ -53,7 +53,7 @@ def test_text_is_shown_letter_by_letter(text):
     assert words_of(f"x {plain(text)} y") == f"x {shown} y"
     assert words_of(plain(text)) == shown
     assert words_of(f"x {code(text)} y") == f"x {shown} y"
-    assert MARKDOWN.render(f"x {code(text)} y").count("<") == 4, "and code with its end"
+    assert MARKDOWN.render(f"x {code(text)} y").count("<") in (2, 4), "and code with its end, or none"
     row = MARKDOWN.render(f"| a | b |\n|---|---|\n| {plain(text)} | z |")
     assert re.findall(r"<td>(.*?)</td>", row)[1:] == ["z"]
     assert " ".join(html.unescape(re.findall(r"<td>(.*?)</td>", row)[0]).split()) == shown
@@ -120,9 +120,8 @@ def write(folder, name):
 def outline(card):
     tokens = MARKDOWN.parse(body_of(card))
     kinds = [token.type for token in tokens if token.type.endswith("_open") or token.type in ("fence", "html_block")]
-    inline = [
-        child.type for token in tokens for child in token.children or [] if child.type not in ("text", "softbreak")
-    ]
+    harmless = ("text", "softbreak", "code_inline")  # a name that would leave its code is shown as text
+    inline = [child.type for token in tokens for child in token.children or [] if child.type not in harmless]
     return kinds, inline
 
 
