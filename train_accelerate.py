@@ -139,6 +139,7 @@ def prepare(
         num_negative_spans=arguments.num_negative_spans,
         num_negative_relations=arguments.num_negative_relations,
         weak_negative_relations=arguments.weak_negative_relations,
+        finer_words_ratio=arguments.finer_words_ratio,
         seed=arguments.seed,
     )
     sampler = ShardedBatchSampler(

@@ -94,7 +94,7 @@ MAY_IMPORT = {
         "word_rules_spert",
         "words_spert",
     },
-    "collating_spert": {"configuration_spert", "sampling_spert"},
+    "collating_spert": {"configuration_spert", "sampling_spert", "words_spert"},
     "pipeline_spert": {"options_spert"},
 }
 
