@@ -174,6 +174,15 @@ class TestOverlaps:
         assert self.found("nested", {}, margins=nested)[0] == [(0, 2), (0, 3), (6, 7)]
         assert self.found("none", {}, margins=nested)[0] == [(0, 3), (6, 7)]
 
+    @pytest.mark.parametrize("inner", [[0, 2], [1, 3], [1, 2]])
+    @pytest.mark.parametrize("margins", [[2.0, 1.0], [1.0, 2.0]])
+    def test_a_nested_entity_may_share_a_border(self, inner, margins):
+        outputs = scored([[0, 3], inner], [1, 2], margins, {})
+        (nested,) = decode(outputs, SETTINGS.override(overlapping_entities="nested"))
+        assert len(nested.entities) == 2
+        (none,) = decode(outputs, SETTINGS.override(overlapping_entities="none"))
+        assert [list(one[:2]) for one in none.entities] == [[0, 3] if margins[0] > margins[1] else inner]
+
     def test_relations_move_to_the_entity_that_stays(self):
         _, relations = self.found("none", {(0, 3): (0.8, 0.0), (3, 0): (0.6, 0.0)})
         assert [one[:3] for one in relations] == [(1, 2, "r"), (2, 1, "r")]

@@ -180,7 +180,7 @@ class TestWhatCountsAsFound:
             (["--relation-threshold", "much"], "--relation-threshold: expected one number, or NAME=NUMBER"),
             (
                 ["--relation-arguments", "none.json"],
-                "expected a JSON object, or a file that holds one, got 'none.json'",
+                "or a file that holds one, got 'none.json'",
             ),
         ],
     )

@@ -179,7 +179,7 @@ class TestMerging:
         dropped = self.merge(first, other_type, OPTIONS.override(overlapping_entities="none"))
         assert dropped.relations == [DecodedRelation(0, 1, "r", 0.7)]
 
-    def test_pairs_of_dropped_entities_go(self):
+    def test_pairs_of_dropped_entities_go_and_the_others_move_up(self):
         first = DecodedSentence(
             [DecodedEntity(0, 1, "A", 0.6), DecodedEntity(2, 5, "B", 0.9)],
             [],
@@ -187,11 +187,12 @@ class TestMerging:
         )
         second = DecodedSentence(
             [DecodedEntity(0, 4, "B", 0.5), DecodedEntity(4, 5, "A", 0.6), DecodedEntity(5, 6, "A", 0.6)],
-            [],
+            [DecodedRelation(1, 2, "r", 0.5)],
             [DecodedPair(0, 1, {"r": 0.3}), DecodedPair(1, 0, {"r": 0.4}), DecodedPair(1, 2, {"r": 0.5})],
         )
         merged = self.merge(first, second, OPTIONS.override(overlapping_entities="none"))
         assert [entity[:2] for entity in merged.entities] == [(0, 1), (2, 5), (8, 9), (9, 10)]
+        assert merged.relations == [DecodedRelation(2, 3, "r", 0.5)]
         assert [(pair.head, pair.tail, pair.scores["r"]) for pair in merged.pairs] == [
             (0, 1, 0.1),
             (1, 0, 0.2),
