@@ -2,6 +2,7 @@
 
 import ast
 import html
+import json
 import re
 
 import pytest
@@ -15,7 +16,7 @@ from spert.evaluation import compute_scores
 from spert.hub import _content
 from spert.markdown import code, plain, python_string
 from spert.training.arguments import TrainingArguments
-from spert.training.card import write_card
+from spert.training.card import _encoder_text, _name_on_the_hub, write_card
 from tests import tiny
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -130,3 +131,28 @@ def _content_of(folder, card):
     assert isinstance(content, bytes)
     assert len(content.decode().splitlines()) >= len(card.splitlines()) - 1
     return content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nreimers/MiniLM-L6-H384-uncased", "nreimers/MiniLM-L6-H384-uncased"),
+        ("/home/somebody/encoder", None),
+        ("../encoder", None),
+        ("org/name/more", None),
+        ("", None),
+        (7, None),
+    ],
+)
+def test_what_a_local_encoder_was_made_from(tmp_path, name, expected):
+    (tmp_path / "config.json").write_text(json.dumps({"_name_or_path": name}))
+    assert _name_on_the_hub(tmp_path) == expected
+    text = _encoder_text(tiny.config(), expected)
+    assert text.startswith("a pre\\-trained bert encoder" if "\\-" in text else "a pre-trained bert encoder")
+    assert ("was made from" in text) == (expected is not None)
+
+
+def test_a_local_encoder_that_does_not_say(tmp_path):
+    assert _name_on_the_hub(tmp_path) is None
+    (tmp_path / "config.json").write_text("[]")
+    assert _name_on_the_hub(tmp_path) is None

@@ -14,6 +14,7 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from ..files import read_json
 from ..markdown import code, plain, python_string, table
 from .arguments import TrainingArguments
 from .settings import meanings_of
@@ -51,10 +52,11 @@ def write_card(
     corpus_name = _corpus_name(settings)
     encoder = settings["model_name_or_path"]
     is_local = os.path.isdir(encoder)
+    base_model = _name_on_the_hub(Path(encoder)) if is_local else encoder
     model_name = settings["hub_model_id"] or settings["output_dir"]
     example = _example(predictions)
     data = ModelCardData(
-        base_model=None if is_local else encoder,
+        base_model=base_model,
         library_name="transformers",
         pipeline_tag="token-classification",
         tags=["spert", PIPELINE_TASK, "named-entity-recognition", "relation-extraction"],
@@ -67,7 +69,7 @@ def write_card(
         data,
         template_path=str(_TEMPLATE),
         corpus_name=plain(corpus_name),
-        encoder=plain(_encoder_text(config)) if is_local else code(encoder),
+        encoder=_encoder_text(config, base_model) if is_local else code(encoder),
         corpus_about=[plain(f"{split}: {about['about']}") for split, about in run["corpus"].items()],
         max_span_width=config.max_span_width,
         relation_threshold=plain(config.relation_threshold),
@@ -93,12 +95,23 @@ def write_card(
     card.save(path)
 
 
-def _encoder_text(config: SpertConfig) -> str:
-    """A description of an encoder that was loaded from a folder, because the folder's name says nothing to others."""
+def _encoder_text(config: SpertConfig, base_model: str | None) -> str:
+    """An encoder that came from a folder, whose path tells others nothing."""
     encoder = config.encoder_config
     layers = getattr(encoder, "num_hidden_layers", None)
     size = f"{layers} layers, {encoder.hidden_size} wide" if layers else f"{encoder.hidden_size} wide"
-    return f"a pre-trained {encoder.model_type} encoder ({size})"
+    text = plain(f"a pre-trained {encoder.model_type} encoder ({size})")
+    return f"{text} that was made from {code(base_model)}" if base_model else text
+
+
+def _name_on_the_hub(folder: Path) -> str | None:
+    """What an encoder's folder says it was made from, if that is a repository and no path of somebody's machine."""
+    try:
+        name = read_json(folder / "config.json").get("_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return None
+    is_repository = isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII)
+    return name if is_repository and not Path(name).exists() else None
 
 
 def _corpus_name(settings: Mapping[str, Any]) -> str:
