@@ -30,7 +30,7 @@ from spert.corpora import types_of
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.predictions import Predictions
-from spert.evaluation.report import print_scores
+from spert.evaluation.report import print_scores, score_text
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
@@ -429,8 +429,8 @@ def save_report(
     if scores is not None and from_text is not None:
         print_scores(scores, title=f"{folder}, {split}, {len(predictions)} sentences")
         print(
-            f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
-            f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+            f"Given the text alone, micro F1: entities {score_text(from_text['ner_micro_f1'])}, relations "
+            f"{score_text(from_text[PRIMARY_SCORE])} (strict)."
         )
 
 
