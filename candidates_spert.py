@@ -46,6 +46,19 @@ def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
     return spans.unsqueeze(0) * inside.unsqueeze(-1)
 
 
+def refuse_not_finite(number: int, what: str) -> None:
+    """Refuse to go on where logits are not finite: comparisons with NaN would find nothing, and say nothing.
+
+    Raises:
+        RuntimeError: `number` is not 0.
+    """
+    if number:
+        raise RuntimeError(
+            f"SpertModel: expected finite logits, got NaN or infinity for {number} {what} of a batch. In float16 some "
+            f"encoders overflow: take bfloat16 or float32. With float32 the weights are at fault."
+        )
+
+
 @torch.compiler.disable
 def select_entities(spans: Tensor, entity_logits: Tensor, are_given: bool = False) -> FoundEntities:
     """Take the spans whose likeliest class is a type; one synchronisation with the host.
@@ -58,12 +71,19 @@ def select_entities(spans: Tensor, entity_logits: Tensor, are_given: bool = Fals
     Shapes:
         spans: `(batch, spans, 2)`, `[0, 0)` for padding
         entity_logits: `(batch, spans, 1 + entity types)`
+
+    Raises:
+        RuntimeError: a span that is not padding has a logit that is NaN or infinite.
     """
-    is_entity = span_widths(spans) > 0
-    if not are_given:
-        is_entity &= entity_logits.argmax(dim=-1) > 0
+    is_span = span_widths(spans) > 0
+    is_entity = is_span if are_given else is_span & (entity_logits.argmax(dim=-1) > 0)
     counts = is_entity.sum(dim=1)
-    num_entities, num_pairs = torch.stack((counts.sum(), (counts * (counts - 1)).sum())).tolist()
+    # A sum is finite only if all its terms are. The number comes to the host with the two that it waits for anyway.
+    num_not_finite = (is_span & ~entity_logits.sum(dim=-1).isfinite()).sum()
+    num_entities, num_pairs, num_not_finite = torch.stack(
+        (counts.sum(), (counts * (counts - 1)).sum(), num_not_finite)
+    ).tolist()
+    refuse_not_finite(num_not_finite, "spans")
     # The k-th entity stands where the running count reaches k: nothing is sorted, and nobody waits.
     running = is_entity.flatten().cumsum(0)
     index = torch.searchsorted(running, torch.arange(1, num_entities + 1, device=running.device))

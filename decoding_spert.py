@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .candidates_spert import refuse_not_finite
 from .options_spert import NO_ENTITY, DecodingOptions
 from .spans_spert import ordered_pairs
 
 if TYPE_CHECKING:
-    from .modeling_spert import SpertOutput
+    from .outputs_spert import SpertOutput
 
 DROPPED = -1
 
@@ -124,6 +125,7 @@ def decode(
 
     Raises:
         ValueError: the outputs hold no candidates, or the given types do not fit the given entities.
+        RuntimeError: a pair has a logit that is NaN or infinite.
     """
     if outputs.decoding is None or outputs.candidate_entities is None:
         raise ValueError(
@@ -139,9 +141,11 @@ def decode(
     relations = select_relations(outputs.candidate_logits, entities, options)
     relations = tidy_symmetric_relations(relations, entities, options)
     assert outputs.spans is not None
-    found = _Collected(entities, options, len(outputs.spans), keeps_order=given_types is not None)
+    found = _Collected(
+        entities, options, len(outputs.spans), outputs.candidate_logits, keeps_order=given_types is not None
+    )
     if return_all_scores:
-        found.add_all_scores(outputs.candidate_logits)
+        found.add_all_scores()
     return found.with_relations(relations)
 
 
@@ -261,11 +265,23 @@ def tidy_symmetric_relations(
 class _Collected:
     """The result of a batch, as Python objects."""
 
-    def __init__(self, entities: CandidateEntities, options: DecodingOptions, batch_size: int, keeps_order: bool):
+    def __init__(
+        self,
+        entities: CandidateEntities,
+        options: DecodingOptions,
+        batch_size: int,
+        candidate_logits: Tensor,
+        keeps_order: bool,
+    ):
         self.entities = entities
         self.options = options
+        self.candidate_logits = candidate_logits
         self.sentences = [DecodedSentence([], []) for _ in range(batch_size)]
-        self.sentence: list[int] = entities.sentence.tolist()
+        # One number more in a list that comes to the host anyway: how many pairs have a logit that is not finite.
+        num_not_finite = (~candidate_logits.sum(dim=-1).isfinite()).sum()
+        self.sentence: list[int]
+        *self.sentence, not_finite = torch.cat((entities.sentence, num_not_finite.unsqueeze(0))).tolist()
+        refuse_not_finite(not_finite, "pairs of entities")
         self.position = [0] * len(self.sentence)  # of each entity in the list of its sentence
         columns = torch.cat(
             (entities.spans, entities.types.unsqueeze(-1), entities.stays.unsqueeze(-1)), dim=-1
@@ -281,9 +297,9 @@ class _Collected:
             self.position[index] = len(found)
             found.append(made[index])
 
-    def add_all_scores(self, candidate_logits: Tensor) -> None:
+    def add_all_scores(self) -> None:
         """Give each entity the scores of all types, and list all pairs with theirs."""
-        entities, options = self.entities, self.options
+        entities, options, candidate_logits = self.entities, self.options, self.candidate_logits
         names = (NO_ENTITY, *options.entity_types)
         is_left = entities.stays == torch.arange(len(entities.stays), device=entities.stays.device)
         for index in is_left.nonzero().squeeze(-1).tolist():

@@ -1,6 +1,8 @@
 """Documents to tensors, and a model's output back to documents: the one place that knows pieces as well as words."""
 
 import contextlib
+import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,12 +10,12 @@ import torch
 from transformers import (
     AutoConfig,
     AutoTokenizer,
-    BatchEncoding,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
     ProcessorMixin,
 )
 
+from .batches_spert import SpertBatch, pad_features, plan_batches
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import DecodedSentence, decode
 from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
@@ -27,40 +29,7 @@ from .word_rules_spert import WordRules
 from .words_spert import learn_word_rules, split_words
 
 if TYPE_CHECKING:
-    from .modeling_spert import SpertOutput
-
-
-class SpertBatch(BatchEncoding):
-    """A padded batch: a dictionary of what `SpertModel.forward` takes, and what it was made of.
-
-    Shapes:
-        input_ids: `(batch, pieces)`
-        attention_mask: `(batch, pieces)`
-        word_pieces: `(batch, words, 2)`, the range of pieces of each word, `[0, 0)` for padding
-        cls_piece: `(batch,)`
-        given_entities: `(batch, entities, 2)`, word ranges, `[0, 0)` for padding; only where entities were given
-
-    Args:
-        data: the tensors.
-        sentences: what each row was made of.
-        documents: the documents whose rows these are, in order. Default: each row is a document of its own.
-    """
-
-    def __init__(
-        self,
-        data: dict[str, Any] | None = None,
-        sentences: Sequence[EncodedSentence] = (),
-        documents: Sequence[EncodedDocument] | None = None,
-    ):
-        super().__init__(data)
-        self.sentences = tuple(sentences)
-        self.documents = None if documents is None else tuple(documents)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "sentences": self.sentences, "documents": self.documents}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["data"], state["sentences"], state["documents"])  # type: ignore[misc]
+    from .outputs_spert import SpertOutput
 
 
 class SpertProcessor(ProcessorMixin):
@@ -101,23 +70,48 @@ class SpertProcessor(ProcessorMixin):
             )
         if max_pieces is None and tokenizer.model_max_length < 10**6:  # a tokenizer without a limit says 1e30
             max_pieces = int(tokenizer.model_max_length)
-        self.max_pieces = max_pieces
-        self.word_rules = WordRules.from_dict(word_rules) if isinstance(word_rules, Mapping) else word_rules
+        self.word_rules = _checked_word_rules(word_rules)
         self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
         self._special_pieces = special_pieces(tokenizer)
+        self.max_pieces = _checked_max_pieces(max_pieces, self._special_pieces.number)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> "SpertProcessor":
         """Load a saved processor, as [`AutoProcessor`] does.
 
-        The tokenizer's loader reads the model's configuration: it gets it from here, or it would ask whether to run
-        the folder's own code for it.
+        The tokenizer's code is always transformers' own, whatever the folder's files name and whatever
+        `trust_remote_code` says. Its loader reads the model's configuration: it gets it from here, or it would ask
+        whether to run the folder's own code for it.
+
+        Raises:
+            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot
+                work.
         """
+        kwargs["trust_remote_code"] = False
         if "config" not in kwargs:
             hub_kwargs = {name: kwargs[name] for name in _HUB_KWARGS if name in kwargs}
             with contextlib.suppress(OSError, ValueError):  # a processor may have been saved without a model
                 kwargs["config"] = SpertConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except ValueError as error:
+            if "trust_remote_code" not in str(error):
+                raise
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: expected a tokenizer whose code transformers ships, but "
+                f"tokenizer_config.json names code of its own (`auto_map`). That code is never run: take the entry out "
+                f"if transformers knows the tokenizer."
+            ) from error
+
+    @classmethod
+    def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """A processor of what `processor_config.json` holds; a misspelt name is refused."""
+        for name in processor_dict.keys() - set(_FIELDS):
+            if close := difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.75):
+                raise ValueError(
+                    f"SpertProcessor: unknown name {name!r} in processor_config.json; did you mean {close[0]!r}?"
+                )
+        return super().from_args_and_dict(args, processor_dict, **kwargs)
 
     @classmethod
     def from_encoder(cls, pretrained_model_name_or_path: str, **kwargs: Any) -> "SpertProcessor":
@@ -307,38 +301,7 @@ class SpertProcessor(ProcessorMixin):
                 `given_entities`.
             pad_to_multiple_of: pad the number of pieces to a multiple of this.
         """
-        pad_piece = self.tokenizer.pad_token_id
-        lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
-        num_words = torch.tensor([len(feature["word_pieces"]) for feature in features])
-        width = longest = int(lengths.max())
-        if pad_to_multiple_of:
-            width = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
-            if self.max_pieces is not None:
-                width = max(longest, min(width, self.max_pieces))
-        # All rows are filled at once: a tensor for each sentence would cost more than its share of the heads.
-        is_piece = torch.arange(width) < lengths.unsqueeze(1)
-        is_word = torch.arange(int(num_words.max())) < num_words.unsqueeze(1)
-        pieces = [piece for feature in features for piece in feature["input_ids"]]
-        ranges = [number for feature in features for word in feature["word_pieces"] for number in word]
-        input_ids = torch.full(is_piece.shape, 0 if pad_piece is None else pad_piece)
-        word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long)
-        batch = {
-            "input_ids": input_ids.masked_scatter_(is_piece, torch.tensor(pieces, dtype=torch.long)),
-            "attention_mask": is_piece.long(),
-            "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
-            "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
-        }
-        given: list[Any] = [feature.get("given_entities") for feature in features]
-        if any(entities is not None for entities in given):
-            if any(entities is None for entities in given):
-                raise ValueError(
-                    "SpertProcessor: expected a batch in which either all texts come with their entities or none does, "
-                    "got both. Encode them apart, or use the pipeline or `predict`, which do so."
-                )
-            most = max(len(entities) for entities in given)
-            padded = [list(entities) + [(0, 0)] * (most - len(entities)) for entities in given]
-            batch["given_entities"] = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
-        return batch
+        return pad_features(features, self.tokenizer.pad_token_id, self.max_pieces, pad_to_multiple_of)
 
     def plan_batches(self, documents: Sequence[EncodedDocument], batch_size: int) -> list[list[tuple[int, int]]]:
         """Rows of like length together, so that little is padding; those with given entities apart from the others.
@@ -346,17 +309,7 @@ class SpertProcessor(ProcessorMixin):
         Returns:
             For each batch its rows, as indices of the document and of the row in it. Longest rows come first.
         """
-        batches = []
-        for is_given in (False, True):
-            rows = [
-                (number, index)
-                for number, document in enumerate(documents)
-                if (document.document.given is not None) == is_given
-                for index in range(len(document.rows))
-            ]
-            rows.sort(key=lambda row: len(documents[row[0]].rows[row[1]].input_ids), reverse=True)
-            batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
-        return batches
+        return plan_batches(documents, batch_size)
 
     def decode(
         self,
@@ -475,6 +428,7 @@ class SpertProcessor(ProcessorMixin):
         return encoder.encode(documents, on_overflow, sentences_per_window)
 
 
+_FIELDS = tuple(inspect.signature(SpertProcessor.__init__).parameters)[1:]
 _HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
 
 
@@ -507,6 +461,25 @@ def _checked_sentences_per_window(number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"SpertProcessor: expected sentences_per_window of at least 1, got {number!r}.")
     return number
+
+
+def _checked_max_pieces(number: Any, num_special: int) -> int | None:
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int) or number <= num_special:
+        raise ValueError(
+            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces "
+            f"of this tokenizer, or None, got {number!r}."
+        )
+    return number
+
+
+def _checked_word_rules(rules: Any) -> WordRules | None:
+    if isinstance(rules, Mapping):
+        return WordRules.from_dict(rules)
+    if rules is not None and not hasattr(rules, "to_dict"):  # two loaded folders have two classes of this name
+        raise ValueError(f"SpertProcessor: expected word_rules to be WordRules, a dictionary or None, got {rules!r}.")
+    return rules
 
 
 def _items_of_input(text: Any, is_split_into_words: bool) -> tuple[list[Any], bool]:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device, set_seed
+from datasets import DatasetDict
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -33,38 +34,53 @@ from spert.evaluation.report import print_scores
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
+from spert.locks import FolderLock
 from spert.modeling_spert import SpertModel
+from spert.processes import watch_starters
+from spert.processing_spert import SpertProcessor
 from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
-from spert.training.checkpoints import Checkpoints, prepare_folder
-from spert.training.corpus import count_relation_arguments, load_inputs
+from spert.training.checkpoints import Checkpoints
+from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
+from spert.training.errors import run_script
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
-from spert.training.launch import check_number_of_processes
+from spert.training.launch import check_number_of_processes, refuse_sharded_models
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
-from spert.training.output import DEV_SCORES, refuse_to_overwrite, save_model, save_scores
+from spert.training.output import DEV_SCORES, save_model, save_scores
+from spert.training.output_folder import locked, prepare_output, refuse_full_disk
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
 from spert.training.repetitions import coordinator, train_runs
 from spert.training.run import Run
-from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, is_unfinished, run_record
+from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, run_record
+from spert.training.state import TrainingState
+from spert.training.together import main_first, on_each, on_main
 from spert.training.tracking import trackers_of
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parse_arguments(argv)
-    if arguments.is_several_runs:  # folds or seeds: each is trained by this script, in a process of its own
-        state = coordinator()
-        check_number_of_processes(state.num_processes)
-        train_runs(arguments, __file__, state)
-        return
-    accelerator = Accelerator(log_with=trackers_of(arguments), project_dir=arguments.output_dir)
-    check_number_of_processes(accelerator.num_processes)
+    with watch_starters():  # training ends when the launcher is killed
+        if arguments.is_several_runs:  # folds or seeds: each is trained by this script, in a process of its own
+            state = coordinator()
+            check_number_of_processes(state.num_processes)
+            train_runs(arguments, __file__, state)
+        else:
+            accelerator = Accelerator(log_with=trackers_of(arguments), project_dir=arguments.output_dir)
+            check_number_of_processes(accelerator.num_processes)
+            refuse_sharded_models(accelerator)
+            with locked(accelerator, arguments.output_dir) as lock:  # no other run reads or writes the folder
+                train_and_push(accelerator, arguments, lock)
+
+
+def train_and_push(accelerator: Accelerator, arguments: TrainingArguments, lock: FolderLock) -> None:
+    """One run, and what the settings ask for after it."""
     if arguments.push_to_hub:
-        check_token(arguments.hub_token)  # before hours of training, not after
+        on_main(accelerator, lambda: check_token(arguments.hub_token))  # before hours of training, not after
     if arguments.resume_from_checkpoint and is_finished(arguments):
         accelerator.print(f"{arguments.output_dir}: this run is finished; there is nothing to resume.")
     else:
-        train(accelerator, arguments)
+        train(accelerator, arguments, lock)
     if arguments.push_to_hub and accelerator.is_main_process:
         address = push_folder(
             arguments.output_dir,
@@ -77,10 +93,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     accelerator.end_training()
 
 
-def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
+def train(accelerator: Accelerator, arguments: TrainingArguments, lock: FolderLock) -> None:
     """One run, from the corpus to the result in `output_dir`."""
     with Interruption() as interruption:
-        run = prepare(accelerator, arguments, interruption)
+        run = prepare(accelerator, arguments, lock, interruption)
         resume(run)
         while not run.is_over:
             run_epoch(run)
@@ -90,35 +106,21 @@ def train(accelerator: Accelerator, arguments: TrainingArguments) -> None:
             sys.exit(EXIT_CODE)
 
 
-def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption: Interruption) -> Run:
+def prepare(
+    accelerator: Accelerator, arguments: TrainingArguments, lock: FolderLock, interruption: Interruption
+) -> Run:
     """Read and check everything that a run needs. Whatever can be refused is refused here, before the first step."""
-    is_resumed = arguments.resume_from_checkpoint is not None
-    if accelerator.is_main_process:
-        if not (is_resumed and is_unfinished(arguments)):
-            refuse_to_overwrite(arguments.output_dir, arguments.overwrite_output_dir)
-        prepare_folder(arguments.output_dir, is_resumed, arguments.overwrite_output_dir)
+    on_main(accelerator, lambda: prepare_output(arguments))
     set_seed(arguments.seed)
 
     # Corpus, processor and model. The main process goes first, so that the others find what it downloaded.
-    with accelerator.main_process_first():
-        corpus, processor = load_inputs(arguments)
-        types = types_of(corpus)
-        seen_arguments = count_relation_arguments(corpus["train"])
-        model = SpertModel.from_encoder(
-            arguments.model_name_or_path,
-            encoder_kwargs={"revision": arguments.model_revision},
-            **types.config_fields(),
-            **arguments.config_fields(),
-            relation_arguments=(
-                {relation: [list(pair) for pair in pairs] for relation, pairs in seen_arguments.items()}
-                if arguments.relation_arguments == "learned"
-                else None
-            ),
-        )
+    corpus, processor, seen_arguments, model = main_first(accelerator, lambda: load_model_and_corpus(arguments))
+    types = types_of(corpus)
     if arguments.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     if arguments.freeze_encoder:
         freeze_encoder(model)
+    on_main(accelerator, lambda: refuse_full_disk(arguments, model))
     accelerator.print(
         f"{len(corpus['train'])} sentences, {len(types.entities)} entity types, {len(types.relations)} relation types, "
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
@@ -137,6 +139,7 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
         num_negative_spans=arguments.num_negative_spans,
         num_negative_relations=arguments.num_negative_relations,
         weak_negative_relations=arguments.weak_negative_relations,
+        finer_words_ratio=arguments.finer_words_ratio,
         seed=arguments.seed,
     )
     sampler = ShardedBatchSampler(
@@ -162,7 +165,8 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
     schedule = make_schedule(optimizer, arguments, num_steps)
     # Not the loader, which deals out whole sentences already, nor the schedule, which counts optimizer steps.
     wrapped_model, optimizer = accelerator.prepare(model, optimizer)
-    accelerator.register_for_checkpointing(schedule)
+    model = accelerator.unwrap_model(wrapped_model)
+    state = TrainingState(accelerator, model, optimizer, schedule)
 
     record = run_record(arguments, identity, corpus, accelerator)
     if arguments.relation_arguments is not None:
@@ -176,7 +180,7 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
         interruption=interruption,
         corpus=corpus,
         processor=processor,
-        model=accelerator.unwrap_model(wrapped_model),
+        model=model,
         wrapped_model=wrapped_model,
         train_rows=train_rows,
         sampler=sampler,
@@ -184,10 +188,31 @@ def prepare(accelerator: Accelerator, arguments: TrainingArguments, interruption
         optimizer=optimizer,
         schedule=schedule,
         num_steps=num_steps,
-        checkpoints=Checkpoints(accelerator, arguments.output_dir, identity, arguments.save_total_limit),
+        checkpoints=Checkpoints(accelerator, state, arguments.output_dir, identity, arguments.save_total_limit),
         record=record,
+        lock=lock,
         bar=tqdm(total=num_steps, unit="step", disable=not accelerator.is_main_process),
     )
+
+
+def load_model_and_corpus(
+    arguments: TrainingArguments,
+) -> tuple[DatasetDict, SpertProcessor, RelationArguments, SpertModel]:
+    """The corpus, the processor, the entity types that each relation joins in the training split, and the model."""
+    corpus, processor = load_inputs(arguments)
+    seen_arguments = count_relation_arguments(corpus["train"])
+    model = SpertModel.from_encoder(
+        arguments.model_name_or_path,
+        encoder_kwargs={"revision": arguments.model_revision},
+        **types_of(corpus).config_fields(),
+        **arguments.config_fields(),
+        relation_arguments=(
+            {relation: [list(pair) for pair in pairs] for relation, pairs in seen_arguments.items()}
+            if arguments.relation_arguments == "learned"
+            else None
+        ),
+    )
+    return corpus, processor, seen_arguments, model
 
 
 def resume(run: Run) -> None:
@@ -306,10 +331,10 @@ def end_epoch(run: Run) -> None:
         row |= numbers
     run.print(line)
     is_best = progress.end_epoch(row, arguments.metric_for_best_model)
+    on_main(accelerator, run.lock.check)
     if is_best and arguments.keeps_best:
         run.checkpoints.save_best(run.model, progress)
-    if accelerator.is_main_process:
-        write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores)
+    on_main(accelerator, lambda: write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores))
     is_last = progress.epoch == run.num_epochs
     if arguments.checkpointing_steps == "epoch" or (arguments.checkpointing_steps is not None and is_last):
         run.save_checkpoint()
@@ -325,7 +350,7 @@ def finish(run: Run) -> None:
     run.bar.close()
     model_epoch = progress.epoch
     if arguments.keeps_best and progress.best is not None:
-        run.checkpoints.load_best(run.model, progress)
+        on_each(accelerator, lambda: run.checkpoints.load_best(run.model, progress))
         model_epoch = progress.best.epoch
     record["outcome"] = {
         "steps": progress.step,
@@ -335,51 +360,78 @@ def finish(run: Run) -> None:
     }
     # In full precision, as whoever loads the model will run it.
     model = accelerator.unwrap_model(run.wrapped_model, keep_fp32_wrapper=False)
-    if accelerator.is_main_process:
-        write_json(f"{arguments.output_dir}/{RUN}", record)
-        save_model(arguments.output_dir, model, run.processor)
+    on_main(accelerator, lambda: save_result(run, model))
     accelerator.print(f"The model is in {arguments.output_dir}.")
 
     split = next((name for name in ("test", "validation") if name in run.corpus), None)
-    scores = without_overlapping = from_text = None
-    predictions: Sequence[Mapping[str, Any]] = []
+    if split is None:
+        on_main(accelerator, lambda: save_report(run, model))
+        accelerator.print("The corpus has neither a test nor a validation split: there are no scores.")
+        return
+    scores, predictions = score(run, model, split)
+    from_text, _ = score(run, model, split, from_text=True)
+    accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
+    on_main(accelerator, lambda: save_report(run, model, split, scores, predictions, from_text))
+
+
+def save_result(run: Run, model: SpertModel) -> None:
+    """Save the trained model, and the record of a run that is not finished yet.
+
+    Raises:
+        OSError: the model cannot be written; checkpoints are kept.
+    """
+    folder = run.arguments.output_dir
+    run.lock.check()
+    try:
+        write_json(f"{folder}/{RUN}", run.record)
+        save_model(folder, model, run.processor)
+    except OSError as error:
+        latest = run.checkpoints.latest()
+        kept = f"Resume from {latest} with --resume_from_checkpoint latest." if latest else "There is no checkpoint."
+        raise OSError(f"{folder}: the model could not be written: {error}. {kept}") from error
+
+
+def save_report(
+    run: Run,
+    model: SpertModel,
+    split: str | None = None,
+    scores: Mapping[str, Any] | None = None,
+    predictions: Sequence[Mapping[str, Any]] = (),
+    from_text: Mapping[str, Any] | None = None,
+) -> None:
+    """Save and print the scores, save predictions, pictures and card, and mark the run as finished."""
+    folder = run.arguments.output_dir
+    without_overlapping = None
     if split is not None:
-        scores, predictions = score(run, model, split)
         without_overlapping = compute_scores(
             run.corpus[split].to_list(),
             predictions,
             symmetric_relations=model.config.symmetric_relations,
             without_overlapping=True,
         )
-        from_text, _ = score(run, model, split, from_text=True)
-        accelerator.log({f"{split}_{name}": value for name, value in scores.items() if isinstance(value, float)})
-    if accelerator.is_main_process:
-        with atomic_folder(arguments.output_dir) as folder:
-            if split is not None and scores is not None:
-                save_scores(folder, scores, predictions, without_overlapping, from_text)
-                draw_scores_by_type(folder / SCORES_BY_TYPE, scores, split)
-            draw_learning_curves(folder / LEARNING_CURVES, progress.dev_scores)
-            write_card(
-                folder / CARD,
-                config=model.config,
-                run=record,
-                corpus=run.corpus,
-                split=split,
-                scores=scores,
-                without_overlapping=without_overlapping,
-                from_text=from_text,
-                predictions=predictions,
-            )
-        write_json(f"{arguments.output_dir}/{RUN}", record | {"finished": True})
-        if scores is not None and from_text is not None:
-            print_scores(scores, title=f"{arguments.output_dir}, {split}, {len(predictions)} sentences")
-            print(
-                f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
-                f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
-            )
-        else:
-            print("The corpus has neither a test nor a validation split: there are no scores.")
-    accelerator.wait_for_everyone()
+    with atomic_folder(folder) as staging:
+        if split is not None and scores is not None:
+            save_scores(staging, scores, predictions, without_overlapping, from_text)
+            draw_scores_by_type(staging / SCORES_BY_TYPE, scores, split)
+        draw_learning_curves(staging / LEARNING_CURVES, run.progress.dev_scores)
+        write_card(
+            staging / CARD,
+            config=model.config,
+            run=run.record,
+            corpus=run.corpus,
+            split=split,
+            scores=scores,
+            without_overlapping=without_overlapping,
+            from_text=from_text,
+            predictions=predictions,
+        )
+    write_json(f"{folder}/{RUN}", run.record | {"finished": True})
+    if scores is not None and from_text is not None:
+        print_scores(scores, title=f"{folder}, {split}, {len(predictions)} sentences")
+        print(
+            f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
+            f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+        )
 
 
 def score(run: Run, model: SpertModel, split: str, from_text: bool = False) -> tuple[dict[str, Any], Predictions]:
@@ -398,4 +450,4 @@ def score(run: Run, model: SpertModel, split: str, from_text: bool = False) -> t
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

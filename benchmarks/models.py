@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from transformers import BertConfig
 
+from spert.batches_spert import SpertBatch
 from spert.configuration_spert import SpertConfig
 from spert.corpora import load_corpus
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertBatch, SpertProcessor
+from spert.processing_spert import SpertProcessor
 
 WORDS = ("the", "harbour", "of", "Oslo", "was", "quiet", "when", "Ada", "Park", "came", "home", "that", "night", ",")
 TYPES: dict[str, Any] = {"entity_types": ["Loc", "Org", "Peop", "Other"], "relation_types": list("abcde")}
@@ -78,11 +79,17 @@ def load_model(arguments: argparse.Namespace, sentences: list[list[str]]) -> tup
         model = SpertModel.from_pretrained(arguments.model).eval()
         processor = SpertProcessor.from_pretrained(arguments.model)
     if arguments.model in ("minilm", "bert-base"):
-        number = round(ENTITIES_A_SENTENCE * len(sentences[:64]))
-        find_entities(model, processor(sentences[:64], is_split_into_words=True), number)
-        assert model.pair_classifier is not None
-        model.pair_classifier.linear.bias.data.fill_(-5.0)  # hardly any pair related, as in a trained model
+        find_some(model, processor(sentences[:64], is_split_into_words=True), len(sentences[:64]))
     return model.to(arguments.device, getattr(torch, arguments.dtype)), processor
+
+
+def find_some(model: SpertModel, batch: SpertBatch, num_sentences: int) -> None:
+    """Set an untrained model's heads to find what a trained one would: some entities, and hardly any pair related."""
+    find_entities(model, batch, round(ENTITIES_A_SENTENCE * num_sentences))
+    assert model.pair_classifier is not None
+    with torch.inference_mode():
+        logits = model(**batch).candidate_logits
+    model.pair_classifier.linear.bias.data -= logits.quantile(0.98) if len(logits) else 5.0
 
 
 @torch.inference_mode()

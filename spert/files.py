@@ -5,6 +5,7 @@ as `.metrics.json.0f3a9c1e.spert-partial`; `remove_partials` removes these, and 
 """
 
 import json
+import math
 import os
 import re
 import secrets
@@ -120,26 +121,73 @@ def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> It
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
-    """Write JSON atomically."""
+    """Write JSON atomically.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot hold; the message names the file.
+    """
     with atomic_writer(path) as file:
-        json.dump(value, file, ensure_ascii=False, indent=indent)
+        try:
+            json.dump(value, file, ensure_ascii=False, indent=indent, allow_nan=False)
+        except UnicodeEncodeError:
+            raise
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: expected values that JSON can hold: {error}. The file was not written."
+            ) from error
         file.write("\n")
 
 
+class _RepeatedNameError(ValueError):
+    """An object names a field twice."""
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last of several fields of one name without a word."""
+    made = dict(fields)
+    if len(made) != len(fields):
+        names = [name for name, _ in fields]
+        raise _RepeatedNameError(next(name for name in names if names.count(name) > 1))
+    return made
+
+
+class _NotFiniteError(ValueError):
+    """NaN, an infinity, or a number that is too large for a float."""
+
+
+def _refuse_constant(name: str) -> None:
+    raise _NotFiniteError(name)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _NotFiniteError(digits if len(digits) <= 20 else f"{digits[:20]}…")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite_float)
+
+
 def parse_json(content: str | bytes) -> Any:
-    """Parse JSON.
+    """Parse JSON. `NaN` and `Infinity`, which Python's own reader takes, are not JSON.
 
     Raises:
-        ValueError: the content is not JSON, or Python cannot hold it; the caller adds the name of the file.
+        ValueError: the content is not JSON, an object names a field twice, or Python cannot hold it; the caller adds
+            the name of the file.
     """
     try:
-        return json.loads(content if isinstance(content, str) else content.decode("utf-8-sig"))
+        return _DECODER.decode(content if isinstance(content, str) else content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"expected UTF-8, but byte {error.start} cannot be decoded: {error.reason}.") from error
     except json.JSONDecodeError as error:
         raise ValueError(
             f"expected JSON, but line {error.lineno}, column {error.colno} is not: {error.msg}."
         ) from error
+    except _RepeatedNameError as error:
+        raise ValueError(f"expected each field of an object once, got {str(error)!r} twice.") from None
+    except _NotFiniteError as error:
+        raise ValueError(f"expected JSON, got the number {error}, which is not finite.") from None
     except RecursionError:
         raise ValueError("expected JSON, got values that are nested too deeply.") from None
     except ValueError as error:  # Python bounds the digits of an integer

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
@@ -42,8 +43,11 @@ def train(launcher, output, *flags, **environment):
     )
 
 
-def train_here(output, *flags):
+def train_here(output, *flags, draws=False):
     """A run in this process, without the seconds that a process of its own needs to start. Errors are raised.
+
+    Args:
+        draws: whether the run draws its pictures, which takes longer than all else; or else they are empty files.
 
     Returns:
         `stdout` and `stderr`, as of a process.
@@ -54,13 +58,23 @@ def train_here(output, *flags):
     stdout, stderr, argv = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = [str(ROOT / "train_accelerate.py"), *words]  # which the run's record holds
     try:
-        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        with contextlib.ExitStack() as changes:
+            if not draws:
+                for name in ("draw_learning_curves", "draw_scores_by_type"):
+                    changes.enter_context(mock.patch.object(train_accelerate, name, lambda path, *_: path.touch()))
+            changes.enter_context(contextlib.redirect_stdout(stdout))
+            changes.enter_context(contextlib.redirect_stderr(stderr))
             train_accelerate.main(words)
     finally:
         sys.argv = argv
-        for state in (AcceleratorState, GradientState, PartialState):
-            state._reset_state()
+        forget_processes()
     return SimpleNamespace(stdout=stdout.getvalue(), stderr=stderr.getvalue())
+
+
+def forget_processes():
+    """Make the next run of this process start as a first one."""
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()
 
 
 def settings(corpus, encoder, **changes):

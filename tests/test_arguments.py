@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from spert import SpertConfig
-from spert.training.arguments import TrainingArguments, parse_arguments, read_recipe
+from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.recipes import read_recipe
 from spert.training.settings import meanings_of
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -78,29 +79,62 @@ class TestRecipes:
 
     def test_null_is_a_default_of_none(self, tmp_path):
         (tmp_path / "r.yaml").write_text("checkpointing_steps: null\nfold: null\n")
-        assert read_recipe(tmp_path / "r.yaml") == {"checkpointing_steps": None, "fold": None}
+        assert read_recipe(tmp_path / "r.yaml", TrainingArguments) == {"checkpointing_steps": None, "fold": None}
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("learning_rte: 1.0", "unknown setting 'learning_rte'; did you mean 'learning_rate'"),
-            ("learning_rate: 5e-5", r"learning_rate: expected a value of type float, got '5e-5'.*write 5.0e-5"),
+            ("\nlearning_rte: 1.0", "line 2: unknown setting 'learning_rte'; did you mean 'learning_rate'"),
+            ("learning_rate: 5e-5", r"line 1, learning_rate: expected a value of type float, got '5e-5'.*write 5.0e-5"),
             ("learning_rate: null", "learning_rate: expected a value of type float, got None"),
             ("seed: yes", "seed: expected a value of type int, got True"),
             ("folds: yes", "folds: expected a value of type str, got True"),
             ("fold: 1.5", r"fold: expected a value of type int, got 1\.5"),
-            ("- 1", "expected settings, one `name: value` a line"),
+            ("seed: [1, 2]", "line 1, seed: expected a value of type int, got a list"),
+            ("seed: {a: 1}", "line 1, seed: expected a value of type int, got a mapping"),
+            ("- 1", "line 1: expected settings, one `name: value` a line, got a list"),
+            ("conll04", "line 1: expected settings, one `name: value` a line, got 'conll04'"),
+            ("seed: 1\nfolds: 2\nseed: 3", "line 3, seed: expected each setting once, but line 1 sets it as well"),
+            ("seed: 1\nfold: [1", r"line 2: expected YAML: expected ',' or ']'"),
+            ("seed: 1\n\tfold: 1", "line 2: expected YAML: "),
+            ("seed: !!python/object/apply:os.getcwd []", "line 1, seed: expected a value of type int, got a list"),
+            ("seed: !!python/name:os.getcwd x", "line 1: expected YAML: could not determine a constructor"),
+            ("seed: 1\n--- \nseed: 2", "line 2: expected YAML: but found another document"),
+            ("seed: *a", "line 1: expected YAML: found undefined alias"),
+            ("? [a]\n: 1", r"line 1: unknown setting"),
+            ("<<: {seed: 1}", "line 1: unknown setting '<<'"),
+            (f"seed: {'9' * 5000}", "line 1, seed: expected a value of type int, but: Exceeds the limit"),
+            ("seed: 2001-99-99", "line 1, seed: expected a value of type int, but: month must be in"),
+            ("[" * 3000, "expected settings, one `name: value` a line, got values nested too deeply"),
+            ("seed: 1\nfolds: \x07", "line 2: expected YAML: special characters are not allowed"),
+            ('output_dir: "\\ud800"', r"line 1, output_dir: expected a text that UTF-8 can encode"),
+            ('output_dir: "a\\0b"', r"line 1, output_dir: expected a text that UTF-8 can encode, without null"),
+            ("learning_rate: .inf", "line 1, learning_rate: expected a number > 0 and <= 1, got inf"),
+            ("max_grad_norm: .inf", "line 1, max_grad_norm: expected a finite number, got inf"),
+            ("\nspan_pooling: median", "line 2, span_pooling: expected one of max, mean, sum, got 'median'"),
         ],
     )
     def test_a_recipe_with_a_fault_is_refused(self, tmp_path, text, message):
         (tmp_path / "r.yaml").write_text(text)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as caught:
+            parse_arguments([str(tmp_path / "r.yaml")])
+        assert str(caught.value).startswith(str(tmp_path / "r.yaml"))
+
+    def test_a_byte_that_is_not_utf8_is_named_with_its_line(self, tmp_path):
+        (tmp_path / "r.yaml").write_bytes(b"seed: 1\noutput_dir: caf\xe9\n")
+        with pytest.raises(ValueError, match=r"r\.yaml, line 2: expected UTF-8, but byte 23 of the file is 0xe9"):
             parse_arguments([str(tmp_path / "r.yaml")])
 
-    def test_a_recipe_is_checked_like_flags(self, tmp_path):
-        (tmp_path / "r.yaml").write_text("dataset_name: a\nspan_pooling: median\n")
-        with pytest.raises(ValueError, match="--span_pooling: expected one of max, mean, sum, got 'median'"):
+    def test_a_byte_order_mark_is_passed_over(self, tmp_path):
+        (tmp_path / "r.yaml").write_bytes(b"\xef\xbb\xbfseed: 1\n")
+        assert read_recipe(tmp_path / "r.yaml", TrainingArguments) == {"seed": 1}
+
+    @pytest.mark.parametrize("value", ["[hf_secret]", "{hf_secret: 1}", '"hf_secret\\0"', "!!binary aGZfc2VjcmV0"])
+    def test_no_message_shows_a_secret(self, tmp_path, value):
+        (tmp_path / "r.yaml").write_text(f"hub_token: {value}")
+        with pytest.raises(ValueError, match="hub_token: expected") as caught:
             parse_arguments([str(tmp_path / "r.yaml")])
+        assert "hf_secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +163,15 @@ def test_a_corpus_is_named_once(flags, message):
         (["--head_learning_rate", "nan"], "--head_learning_rate: expected a number > 0 and <= 1, got nan"),
         (["--weight_decay", "nan"], "--weight_decay: expected a number >= 0 and <= 1, got nan"),
         (["--max_grad_norm", "nan"], "--max_grad_norm: expected a number > 0, got nan"),
+        (["--max_grad_norm", "inf"], "--max_grad_norm: expected a finite number, got inf"),
+        (["--max_span_width", "0"], "--max_span_width: expected a number >= 1 and <= 99, got 0"),
+        (["--width_embedding_size", "0"], "--width_embedding_size: expected a number >= 1"),
+        (["--head_dropout", "1"], "--head_dropout: expected a number >= 0 and < 1, got 1.0"),
+        (["--relation_threshold", "nan"], "--relation_threshold: expected a number >= 0 and <= 1, got nan"),
+        (["--dataloader_num_workers", "100000"], "--dataloader_num_workers: expected a number >= 0 and <= 1000"),
+        (["--output_dir", "a\udcff"], "--output_dir: expected a text that UTF-8 can encode"),
+        (["--folds", "²"], "--folds: expected all, or a number of folds above 1, got '²'"),
+        (["--seeds", "9" * 5000], "--seeds: expected whole numbers"),
         (["--seed", "-1"], "--seed: expected a number >= 0 and <= 4294967295, got -1"),
         (["--checkpointing_steps", "often"], "expected a number of steps above 0, or epoch, got 'often'"),
         (["--checkpointing_steps", "0"], "expected a number of steps above 0"),

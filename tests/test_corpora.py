@@ -371,7 +371,7 @@ def test_words_that_are_not_in_the_text_are_refused(tmp_path, words, message):
     ("content", "message"),
     [
         ("[1, 2", "mine.json: expected JSON, but line 1, column"),
-        ('{"a": 1}', "expected a list of records, got dict"),
+        ('{"a": 1}', "expected a list of records, got {'a': 1}"),
         ("[3]", "record 0: expected an object .* got 3"),
     ],
 )
@@ -387,14 +387,20 @@ def test_a_broken_file_is_named(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "expected an object with 'entities' and 'relations', got list"),
+        ([], r"types.json: expected an object, got \[\]"),
         ({"entities": {}}, "at least one entity type"),
-        ({"entities": {"A": {}}, "realtions": {}}, r"got \['realtions'\] besides"),
-        ({"entities": ["A"]}, "expected an object of type names"),
-        ({"entities": {"A": "a"}}, "entities, 'A': expected an object, got 'a'"),
-        ({"entities": {"A": {"short": 1}}}, "'A', short: expected a string, got 1"),
-        ({"entities": {"A": {}}, "relations": {"r": {"symmetric": "no"}}}, "symmetric: expected true or false"),
-        ({"entities": {"A": {"symmetric": True}}}, "for relations only"),
+        ({"entities": {"A": {}}, "realtions": {}}, "field 'realtions': no such field is known"),
+        ({"entities": ["A"]}, r"field 'entities': expected an object, got \['A'\]"),
+        ({"entities": {"A": "a"}}, "field 'entities', field 'A': expected an object, got 'a'"),
+        ({"entities": {"A": {"short": 1}}}, "field 'A', field 'short': expected a string, got 1"),
+        (
+            {"entities": {"A": {}}, "relations": {"r": {"symmetric": "no"}}},
+            "field 'symmetric': expected true or false, got 'no'",
+        ),
+        ({"entities": {"A": {}}, "relations": {"r": {"symetric": True}}}, "field 'r', field 'symetric': no such field"),
+        ({"entities": {"": {}}}, "field 'entities': expected a string that is not empty, got ''"),
+        ({"entities": {"A\ud800": {}}}, "field 'entities': expected characters, got half of a surrogate pair"),
+        ({"entities": {"A": {"symmetric": True}}}, "field 'symmetric': expected no value but false"),
     ],
 )
 def test_a_broken_type_file_is_refused(tmp_path, content, message):

@@ -64,10 +64,15 @@ class TestScierc:
         [
             (
                 {"relations": [[], [[0, 0, 8, 8, "USED-FOR"]]]},
-                r"X1/1, field 'relations': expected the words of an entity",
+                r"line 1, sentence X1/1, field 'relations', entry 0: expected the words of an entity .* got \[0, 0\]",
             ),
             ({"relations": [[], [[6, 6, 8, 8, "EATS"]]]}, "expected one of .* got 'EATS'"),
-            ({"ner": [[[3, 9, "Method"]], []], "relations": [[], []]}, r"X1/0.*got start 3, end 10"),
+            ({"ner": [[[3, 9, "Method"]], []], "relations": [[], []]}, r"X1/0, field 'ner', entry 0: .* got 3 to 9"),
+            ({"ner": [[]]}, "line 1, field 'ner': expected a list for each of 2 sentences, got 1"),
+            ({"ner": [[[3, 3]], []]}, "line 1, field 'ner', entry 0, entry 0: expected a list of another length"),
+            ({"ner": None}, "line 1, field 'ner': expected a list, got None"),
+            ({"sentences": [["We", 3], []]}, "field 'sentences', entry 0, entry 1: expected a string, got 3"),
+            ({"doc_key": None}, "line 1, field 'doc_key': expected a string, got None"),
         ],
     )
     def test_broken_abstracts_are_named(self, folder, change, message):

@@ -71,7 +71,7 @@ def test_seeds_and_a_run_that_fails(small_corpus, small_encoder, tmp_path, in_on
     flags = settings(small_corpus, small_encoder, seeds="1,2", max_train_steps=1)
     (folder / "seed-2").mkdir(parents=True)
     (folder / "seed-2" / "config.json").write_text("{}")  # of something else
-    with pytest.raises(RuntimeError, match=r"seed-2 \(exit code 1\).*give the command again"):
+    with pytest.raises(ChildProcessError, match=r"seed-2 \(exit code 1\).*give the command again"):
         train_here(folder, *flags)
     assert times(folder).keys() == {"seed-1"}
     (folder / "seed-2" / "config.json").unlink()

@@ -147,15 +147,18 @@ class TestOneCorpus:
 
 
 class TestMalformedFiles:
+    """One message, which names file and field."""
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"ner_micro_f1": None}, r"metrics\.json, ner_micro_f1: expected a number from 0 to 1, got None"),
-            ({"ner_micro_f1": 1.5}, r"expected a number from 0 to 1, got 1\.5"),
-            ({"ner_micro_f1": float("nan")}, "expected a number from 0 to 1, got nan"),
-            ({"ner_micro_f1": True}, "expected a number from 0 to 1, got True"),
-            ({"ner_per_type": [1]}, r"ner_per_type: expected types with their 'support', got \[1\]"),
-            ({"rel_strict_per_type": {"A": {}}}, "rel_strict_per_type: expected types with their 'support'"),
+            ({"ner_micro_f1": None}, r"metrics\.json, ner_micro_f1: expected a valid number, got None"),
+            ({"ner_micro_f1": 1.5}, r"ner_micro_f1: expected a number less than or equal to 1, got 1\.5"),
+            ({"ner_micro_f1": float("nan")}, "ner_micro_f1: expected a finite number, got nan"),
+            ({"ner_micro_f1": True}, "ner_micro_f1: expected a valid number, got True"),
+            ({"ner_per_type": [1]}, r"ner_per_type: expected .*, got \[1\]"),
+            ({"rel_strict_per_type": {"A": {}}}, r"rel_strict_per_type\.A\.support: expected a value, but the field"),
+            ({"ner_per_type": {"A": {"support": -1}}}, r"ner_per_type\.A\.support: expected a number greater than"),
         ],
     )
     def test_scores(self, tmp_path, change, message):
@@ -164,16 +167,28 @@ class TestMalformedFiles:
         with pytest.raises(ValueError, match=message):
             summarize([run])
 
-    def test_no_object(self, tmp_path):
+    @pytest.mark.parametrize("content", [b"[]", b"", b"\xff{}", b"{", b'{"a": ' * 3000, b'{"a": "\\ud800"}', b"null"])
+    def test_no_object(self, tmp_path, content):
         run = written(tmp_path / "run", 0.1)
-        (run / "metrics.json").write_text("[]")
-        with pytest.raises(ValueError, match=r"metrics\.json: expected an object of scores, got list"):
+        (run / "metrics.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"metrics\.json: expected "):
             summarize([run])
 
-    @pytest.mark.parametrize("record", [[], {}, {"settings": {}, "corpus": {}}, {"settings": 1, "corpus": 1}])
-    def test_run_record(self, tmp_path, record):
-        run = written(tmp_path / "run", 0.1, record)
-        with pytest.raises(ValueError, match=r"run\.json: expected the record of a run, with 'settings' and 'corpus'"):
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"settings": None}, "settings"),
+            ({"settings": []}, "settings"),
+            ({"settings": {}}, r"settings\.dataset_name"),
+            ({"settings": {"dataset_name": 1}}, r"settings\.dataset_name"),
+            ({"corpus": None}, "corpus"),
+            ({"corpus": {"train": {}}}, r"corpus\.train\.sentences"),
+            ({"corpus": {"train": {"sentences": "9"}}}, r"corpus\.train\.sentences"),
+        ],
+    )
+    def test_run_record(self, tmp_path, change, field):
+        run = written(tmp_path / "run", 0.1, fold_record(0) | change)
+        with pytest.raises(ValueError, match=rf"run\.json, {field}: expected "):
             summarize([run])
 
 

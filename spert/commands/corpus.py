@@ -78,7 +78,11 @@ def convert(
 
     format_of(target, to_format)
     reading = Reading(align=align, words=words, split_sentences=split_sentences)
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target}: expected another file or folder to write than the one that is read.")
     records = read_records(source, reading, from_format)
+    if not records:
+        raise ValueError(f"{source}: expected at least one record, got none.")
     write_records(target, records, to_format)
     for what, count in sorted(reading.lost.items()):
         if count:

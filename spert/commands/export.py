@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import Model
+from .shared import Model, load_saved_model
 
 
 def export(
@@ -15,8 +15,6 @@ def export(
 ) -> None:
     """Export a model for other runtimes; `spert predict` and `spert evaluate` take the folder like a model's."""
     from ..exported import export_model
-    from ..modeling_spert import SpertModel
-    from ..processing_spert import SpertProcessor
 
-    export_model(SpertModel.from_pretrained(model), SpertProcessor.from_pretrained(model), output, format)
+    export_model(*load_saved_model(model), output, format)
     typer.echo(f"{output}: {', '.join(sorted(path.name for path in output.iterdir() if path.suffix != '.py'))}.")

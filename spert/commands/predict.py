@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_model
+from .shared import BatchSize, Model, load_configuration, load_model
 
 
 class Dtype(StrEnum):
@@ -155,6 +155,7 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     place.check_writable()
     source = open_source(input, options["split"])
     folder = find_model(model, revision)
+    load_configuration(str(folder))
     check_options(folder, options["decoding"])
     plan = Plan(
         model=model,

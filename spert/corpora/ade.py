@@ -17,11 +17,12 @@ from datasets import DatasetDict, concatenate_datasets
 from .download import PUBLISHED_AT, PublishedFile, download_files
 from .duplicates import merged_entities, with_merged_entities
 from .folds import check_fold, fold_of
-from .schema import checked_record
+from .schema import record_at
 from .spacy_extra import import_spacy
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_from_json
+from .validation import shown
 
 CARD = """
 ## ADE
@@ -93,31 +94,46 @@ def read_raw(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> 
         ValueError: a line has other fields, or its mentions are not in its sentence.
     """
     sentences: dict[tuple[str, str], list[_Pair]] = {}
-    with open(path, encoding="utf-8") as lines:
+    with open(path, "rb") as lines:
         for number, line in enumerate(lines):
-            fields = line.rstrip("\n").split("|")
             where = f"{path}, line {number + 1}"
-            if len(fields) != 8 or not all(fields[index].isdigit() for index in (0, 3, 4, 6, 7)):
-                raise ValueError(
-                    f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {line!r}."
-                )
-            pubmed, sentence, effect, effect_start, _, drug, drug_start, _ = fields
+            pubmed, sentence, effect, effect_start, _, drug, drug_start, _ = _fields_of(line, where)
             found = sentences.setdefault((pubmed, sentence), [])
             distance = int(drug_start) - int(effect_start)
             pair = next((one for one in _places(sentence, effect, drug, distance) if one not in found), None)
             if pair is None:
                 raise ValueError(
-                    f"{where}: expected {effect!r} and {drug!r}, {distance} characters apart, in {sentence!r}, and did "
-                    f"not find them, or not often enough."
+                    f"{where}: expected {shown(effect)} and {shown(drug)}, {distance} characters apart, in "
+                    f"{shown(sentence)}, and did not find them, or not often enough."
                 )
             found.append(pair)
     records: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
     for (pubmed, sentence), pairs in sentences.items():
         number = numbers[pubmed] = numbers.get(pubmed, -1) + 1
-        record = _record(sentence, pairs) | {"id": f"{pubmed}/{number}"}
-        records.append(checked_record(record, f"{path}, {record['id']}", len(records), types))
+        where = f"{path}, sentence {pubmed}/{number}"
+        records.append(record_at(_record(sentence, pairs, where) | {"id": f"{pubmed}/{number}"}, where, number, types))
     return records
+
+
+def _fields_of(line: bytes, where: str) -> list[str]:
+    try:
+        fields = line.decode("utf-8-sig").rstrip("\r\n").split("|")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: expected UTF-8, but byte {error.start} is none: {error.reason}.") from None
+    numbers = [fields[index] for index in (0, 3, 4, 6, 7)] if len(fields) == 8 else []
+    if not numbers or not all(re.fullmatch(r"[0-9]{1,18}", text) for text in numbers):
+        raise ValueError(
+            f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {shown('|'.join(fields))}."
+        )
+    if not fields[2] or not fields[5]:
+        raise ValueError(f"{where}: expected an effect and a drug, got {shown(fields[2])} and {shown(fields[5])}.")
+    for kind, mention, start, end in (("effect", *fields[2:5]), ("drug", *fields[5:8])):
+        if int(end) - int(start) != len(mention):
+            raise ValueError(
+                f"{where}: expected the {kind} {shown(mention)} to be as long as its offsets {start} and {end}."
+            )
+    return fields
 
 
 _Span = tuple[int, int]
@@ -132,7 +148,7 @@ def _places(sentence: str, effect: str, drug: str, distance: int) -> Iterator[_P
             yield (match.start(), match.start() + len(effect)), (start, start + len(drug))
 
 
-def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
+def _record(sentence: str, pairs: list[_Pair], where: str) -> dict[str, Any]:
     """A sentence with one entity for each distinct span and type, and one relation (effect to drug) for each pair."""
     words = split_into_words(sentence)
     starts = {start: index for index, (start, _) in enumerate(words)}
@@ -143,7 +159,7 @@ def _record(sentence: str, pairs: list[_Pair]) -> dict[str, Any]:
         start = span[0] + len(text) - len(text.lstrip())  # two mentions are written with a space beside them
         end = span[1] - len(text) + len(text.rstrip())
         if start not in starts or end not in ends:
-            raise ValueError(f"{sentence!r}: the mention {text!r} cuts through a word.")
+            raise ValueError(f"{where}: the mention {shown(text)} cuts through a word of {shown(sentence)}.")
         return starts[start], ends[end]
 
     joined = [((*word_span(effect), "Adverse-Effect"), (*word_span(drug), "Drug")) for effect, drug in pairs]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configuration_spert import WIDTH_EMBEDDING_ROWS
-from .schema import checked_record
+from .schema import checked_record, count_unread
 from .spert_json import read_list
 from .types import CorpusTypes
 
@@ -46,18 +46,21 @@ def check_files(
     splits: dict[str, list[dict[str, Any]]] = {}
     for split, file in files.items():
         splits[split] = []
+        unread: Counter[str] = Counter()
         try:
             entries = read_list(file)
         except ValueError as error:
             findings.errors.append(str(error))
             continue
         for number, entry in enumerate(entries):
+            count_unread(entry, unread)
             try:
                 record = checked_record(entry, str(file), number, types)
             except ValueError as error:
                 findings.errors.append(str(error))
                 continue
             splits[split].append(record | {"where": f"{file}, record {number}"})
+        findings.warnings.extend(f"{file}: {count} {what}." for what, count in sorted(unread.items()))
     everything = [record for records in splits.values() for record in records]
     symmetric = types.symmetric_relations if types else ()
     for record in everything:

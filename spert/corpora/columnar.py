@@ -79,7 +79,7 @@ def _texts(records: Sequence[Mapping[str, Any]], token_counts: np.ndarray) -> di
     _require_kinds(texts, {str, type(None)})
     words = [None if text is None else record["words"] for text, record in zip(texts, records)]
     with_text = np.array([text is not None for text in texts])
-    flat, counts = _flat([one for one in words if one is not None], list)
+    flat, counts = _flat([of_text for of_text, has_text in zip(words, with_text) if has_text], list)
     _require(counts == token_counts[with_text])
     _require(np.fromiter(map(len, flat), np.int64, len(flat)) == 2)
     offsets = list(itertools.chain.from_iterable(flat))

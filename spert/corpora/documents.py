@@ -9,6 +9,7 @@ from typing import Any
 
 from ..sentences_spert import split_sentences
 from ..words_spert import join_words, split_words
+from .validation import shown
 
 Span = tuple[int, int]
 
@@ -23,6 +24,7 @@ class Document:
         entities: (type, start, end), half-open ranges of characters.
         relations: (type, head, tail), indices into `entities`.
         words: the character ranges of its words, where the format knows them.
+        entity_places, relation_places: file, record and field (or line) of each, for errors. Default: numbered fields.
     """
 
     id: str
@@ -30,6 +32,13 @@ class Document:
     entities: list[tuple[str, int, int]]
     relations: list[tuple[str, int, int]]
     words: list[Span] | None = None
+    entity_places: list[str] | None = None
+    relation_places: list[str] | None = None
+
+    def place(self, kind: str, number: int, where: str) -> str:
+        """Where an entity or a relation stands; `where` is file and record."""
+        places = self.entity_places if kind == "entities" else self.relation_places
+        return places[number] if places is not None else f"{where}, field '{kind}', entry {number}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,8 @@ class Reading:
             space, which gives back the words that a conversion joined.
         split_sentences: make each sentence (`sentences_spert.split_sentences`) a record of its own. Relations between
             sentences are counted and left out. A sentence does not end inside an entity.
-        lost: what was counted, by what it is; filled while reading.
+        lost: what was counted, by what it is: all that is not read, or read otherwise than it stands there. It is
+            filled while reading.
     """
 
     align: str = "strict"
@@ -67,14 +77,14 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
         where: file and record, named in errors.
 
     Raises:
-        ValueError: a span lies outside of the text, or cuts through a word (with `align="strict"`); the message shows
-            both.
+        ValueError: a span lies outside of the text, or cuts through a word (with `align="strict"`), and the message
+            shows both; a relation names no entity, or one twice.
     """
     words = document.words
     if words is None:
         words = split_words(document.text) if reading.words == "split" else _words_at_white_space(document.text)
     spans = [
-        _word_span(document.text, words, start, end, kind, reading, f"{where}, entity {number}")
+        _word_span(document.text, words, start, end, kind, reading, document.place("entities", number, where))
         for number, (kind, start, end) in enumerate(document.entities)
     ]
     bounds = [(0, len(words))]
@@ -103,16 +113,44 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
         )
         if keeps_text:
             records[-1] |= _text_of(document.text, words[first:last], whole=not reading.split_sentences)
-    for kind, head, tail in document.relations:
-        for end in (head, tail):
+    for number, (kind, head, tail) in enumerate(document.relations):
+        place = document.place("relations", number, where)
+        for name, end in (("head", head), ("tail", tail)):
             if not 0 <= end < len(spans):
-                raise ValueError(f"{where}: relation {kind!r}: expected one of {len(spans)} entities, got {end}.")
+                raise ValueError(f"{place} ({kind}), field '{name}': expected one of {len(spans)} entities, got {end}.")
+        if head == tail:
+            raise ValueError(
+                f"{place} ({kind}): expected a relation between two entities, got one of an entity with itself."
+            )
         (of_head, head_index), (of_tail, tail_index) = placed[head], placed[tail]
         if of_head != of_tail:
             reading.lost["relations between sentences"] += 1
             continue
         records[of_head]["relations"].append({"type": kind, "head": head_index, "tail": tail_index})
     return records
+
+
+def check_covered_text(text: str, start: int, end: int, covered: str | None, where: str) -> None:
+    """Refuse a range of characters whose text is not the one that stands beside it, but for white space.
+
+    Args:
+        covered: the text that the range is said to cover. `None` passes.
+
+    Raises:
+        ValueError: the range lies outside of the text, or covers another one.
+    """
+    check_range(text, start, end, where)
+    if covered is not None and covered.split() != text[start:end].split():
+        raise ValueError(
+            f"{where}: expected {shown(covered)}, but the text at [{start}, {end}) is {shown(text[start:end])}. Were "
+            f"characters counted otherwise, or was the text changed?"
+        )
+
+
+def check_range(text: str, start: int, end: int, where: str) -> None:
+    """*Raises* `ValueError` where [start, end) is no range of a text's characters, or an empty one."""
+    if not 0 <= start < end <= len(text):
+        raise ValueError(f"{where}: expected a range of characters within [0, {len(text)}), got [{start}, {end}).")
 
 
 def _text_of(text: str, words: Sequence[Span], whole: bool) -> dict[str, Any]:
@@ -159,10 +197,7 @@ def check_words_have_no_space(record: Mapping[str, Any], target: str) -> None:
 
 
 def _word_span(text: str, words: Sequence[Span], start: int, end: int, kind: str, reading: Reading, where: str) -> Span:
-    if not 0 <= start < end <= len(text):
-        raise ValueError(
-            f"{where} ({kind}): expected a range of characters within [0, {len(text)}), got [{start}, {end})."
-        )
+    check_range(text, start, end, f"{where} ({kind})")
     covered = [index for index, (first, last) in enumerate(words) if first < end and start < last]
     if not covered:
         raise ValueError(f"{where} ({kind}): expected a word in [{start}, {end}), got {text[start:end]!r}.")
@@ -173,8 +208,8 @@ def _word_span(text: str, words: Sequence[Span], start: int, end: int, kind: str
     if tight != (first, last):
         if reading.align == "strict":
             raise ValueError(
-                f"{where} ({kind}): the span {inside!r} [{start}, {end}) cuts through the words "
-                f"{text[first:last]!r} [{first}, {last}). Correct it, or widen it with --align expand."
+                f"{where} ({shown(kind)}): the span {shown(inside)} [{start}, {end}) cuts through the words "
+                f"{shown(text[first:last])} [{first}, {last}). Correct it, or widen it with --align expand."
             )
         reading.lost["spans widened to whole words"] += 1
     return covered[0], covered[-1] + 1

@@ -5,20 +5,23 @@ sentence is a record, spans count its own words and are half-open, and bracket e
 sentence's `id` is `ABSTRACT/POSITION`, so that its neighbours can be found.
 """
 
-import json
+import gzip
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 from datasets import DatasetDict
 
+from ..files import parse_json
 from .download import PublishedFile, download_files, existing_files
-from .schema import checked_record
+from .schema import record_at
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, read_types, types_from_json
+from .validation import ListAsTuple, Name, Schema, Text, validated
 
 CARD = """
 ## SciERC
@@ -37,6 +40,8 @@ OFFICIAL = {"train": "train.json", "validation": "dev.json", "test": "test.json"
 SPERT_JSON = {"train": "scierc_train.json", "validation": "scierc_dev.json", "test": "scierc_test.json"}
 ARCHIVE = "sciERC_processed.tar.gz"
 _ARCHIVE_FOLDER = "processed_data/json/"
+MAX_UNPACKED = 2**28
+"""The largest file that is read out of an archive, in bytes; the official ones have less than a hundredth of it."""
 _PUBLISHED_AT = "http://nlp.cs.washington.edu/sciIE/data"
 
 _BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
@@ -99,43 +104,90 @@ def read_official(file: str, types: CorpusTypes, split: str = "train") -> Iterat
 
 
 def read_archived(file: str, types: CorpusTypes, split: str) -> Iterator[dict[str, Any]]:
-    """The sentences of a split in the official archive."""
-    with tarfile.open(file) as archive:
-        lines = archive.extractfile(_ARCHIVE_FOLDER + OFFICIAL[split])
-        assert lines is not None
-        yield from _sentences(lines, f"{file}, {OFFICIAL[split]}", types)
+    """The sentences of a split in the official archive.
+
+    Raises:
+        ValueError: the archive is damaged, lacks the split, or holds a file of more than `MAX_UNPACKED` bytes.
+    """
+    name = _ARCHIVE_FOLDER + OFFICIAL[split]
+    try:
+        with tarfile.open(file) as archive:
+            size = archive.getmember(name).size
+            if size > MAX_UNPACKED:
+                raise ValueError(f"{file}, {name}: expected at most {MAX_UNPACKED} bytes unpacked, got {size}.")
+            lines = archive.extractfile(name)
+            if lines is None:
+                raise ValueError(f"{file}, {name}: expected a file, got none.")
+            yield from _sentences(lines, f"{file}, {OFFICIAL[split]}", types)
+    except KeyError as error:
+        raise ValueError(f"{file}: expected the official archive with {name}, got one without it.") from error
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{file}: expected the official archive, but it cannot be read whole: {error}.") from error
 
 
 def _sentences(lines: IO[bytes], file: str, types: CorpusTypes) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        place = f"{file}, line {number}"
         try:
-            abstract = json.loads(line)
+            content = parse_json(line)
         except ValueError as error:
-            raise ValueError(f"{file}, line {number + 1}: expected JSON: {error}.") from error
-        missing = {"doc_key", "sentences", "ner", "relations"} - set(abstract)
-        if missing:
-            raise ValueError(f"{file}, line {number + 1}: expected the fields {sorted(missing)}, got only others.")
+            raise ValueError(f"{place}: {error}") from error
+        abstract = validated(_Abstract, content, place)
+        for name, of_sentences in (("ner", abstract.ner), ("relations", abstract.relations)):
+            if len(of_sentences) != len(abstract.sentences):
+                raise ValueError(
+                    f"{place}, field '{name}': expected a list for each of {len(abstract.sentences)} sentences, got "
+                    f"{len(of_sentences)}."
+                )
         first = 0  # the sentence's first word, counted from the start of the abstract
-        for position, words in enumerate(abstract["sentences"]):
-            where = f"{abstract['doc_key']}/{position}"
-            record = _sentence(
-                words, abstract["ner"][position], abstract["relations"][position], first, f"{file}, {where}"
-            )
-            yield checked_record(record | {"id": where}, f"{file}, {where}", number, types)
+        for position, (words, ner, relations) in enumerate(
+            zip(abstract.sentences, abstract.ner, abstract.relations, strict=True)
+        ):
+            name = f"{abstract.doc_key}/{position}"
+            where = f"{file}, line {number}, sentence {name}"
+            yield record_at(_sentence(words, ner, relations, first, where) | {"id": name}, where, name, types)
             first += len(words)
 
 
-def _sentence(words: list[str], ner: list[Any], relations: list[Any], first: int, where: str) -> dict[str, Any]:
+_Mention = Annotated[tuple[int, int, Name], ListAsTuple]
+_Pair = Annotated[tuple[int, int, int, int, Name], ListAsTuple]
+
+
+class _Abstract(Schema):
+    """A line of an official file."""
+
+    doc_key: Name
+    sentences: list[list[Text]]
+    ner: list[list[_Mention]]
+    relations: list[list[_Pair]]
+
+
+def _sentence(
+    words: list[str],
+    ner: list[tuple[int, int, str]],
+    relations: list[tuple[int, int, int, int, str]],
+    first: int,
+    where: str,
+) -> dict[str, Any]:
+    for number, (start, end, _) in enumerate(ner):
+        if not first <= start <= end < first + len(words):
+            raise ValueError(
+                f"{where}, field 'ner', entry {number}: expected words of this sentence, from {first} to "
+                f"{first + len(words) - 1} of the abstract, got {start} to {end}."
+            )
     spans = [(start - first, end - first + 1) for start, end, _ in ner]
     index = {span: number for number, span in enumerate(spans)}
     found = []
-    for head_start, head_end, tail_start, tail_end, kind in relations:
+    for number, (head_start, head_end, tail_start, tail_end, kind) in enumerate(relations):
         ends = [(head_start - first, head_end - first + 1), (tail_start - first, tail_end - first + 1)]
-        for span in ends:
+        for span, whole in zip(ends, ([head_start, head_end], [tail_start, tail_end])):
             if span not in index:
-                raise ValueError(f"{where}, field 'relations': expected the words of an entity, got {list(span)}.")
+                raise ValueError(
+                    f"{where}, field 'relations', entry {number}: expected the words of an entity of this sentence, "
+                    f"got {whole}."
+                )
         kind = _OFFICIAL_RELATIONS.get(kind, kind)
         found.append({"type": kind, "head": index[ends[0]], "tail": index[ends[1]]})
     return {

@@ -8,6 +8,7 @@ from typing import Any
 from ..files import atomic_writer, read_json
 from .schema import TEXT_FEATURES, checked_record
 from .types import CorpusTypes
+from .validation import shown
 
 
 def read_spert_json(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def read_list(path: str | os.PathLike[str]) -> list[Any]:
     """The entries of a JSON file that holds a list."""
     content = read_json(path)
     if not isinstance(content, list):
-        raise ValueError(f"{path}: expected a list of records, got {type(content).__name__}.")
+        raise ValueError(f"{path}: expected a list of records, got {shown(content)}.")
     return content
 
 

@@ -39,7 +39,7 @@ def cached_split(read: Reader, file: str | os.PathLike[str], types: CorpusTypes 
         builder.download_and_prepare()
         rows: Dataset = builder.as_dataset("train")
     except datasets.exceptions.DatasetGenerationError as error:
-        if isinstance(error.__cause__, (ValueError, OSError, ModuleNotFoundError)):
+        if error.__cause__ is not None:
             raise error.__cause__ from None  # ours, which says what to do
         raise
     finally:
@@ -74,6 +74,8 @@ class _Split(datasets.ArrowBasedBuilder):
     def _generate_tables(self) -> Iterator[tuple[int, pa.Table]]:
         file, types = self.config.file, self.config.types
         records = list(self.config.read(file))
+        if not records:
+            raise ValueError(f"{file}: expected at least one record, got none.")
         table = checked_table(records, file, types)
         merged, count = merge_duplicate_entities(records, file)
         if count:

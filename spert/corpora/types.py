@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features
+from pydantic import ConfigDict, Field
 
 from ..files import read_json
+from .validation import Name, Schema, Text, validated
 
 _MARK = "spert-types: "
 
@@ -64,38 +66,45 @@ def read_types(path: str | os.PathLike[str]) -> CorpusTypes:
     return types_from_json(read_json(path), str(path))
 
 
+class _ShownType(Schema):
+    """How a type file describes a type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    short: Text | None = None
+    verbose: Text | None = None
+    symmetric: bool = False
+
+
+class _TypeFile(Schema):
+    """The content of a type file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entities: dict[Name, _ShownType] = Field(default_factory=dict)
+    relations: dict[Name, _ShownType] = Field(default_factory=dict)
+
+
 def types_from_json(content: Any, file: str) -> CorpusTypes:
     """The types in a type file's content; `file` is named in errors."""
-    shown: dict[str, dict[str, TypeName]] = {"entities": {}, "relations": {}}
-    symmetric = []
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected an object with 'entities' and 'relations', got {type(content).__name__}.")
-    unknown = sorted(set(content) - set(shown))
-    if unknown:
-        raise ValueError(f"{file}: expected the fields 'entities' and 'relations', got {unknown} besides.")
-    for kind, names in shown.items():
-        listed = content.get(kind, {})
-        if not isinstance(listed, dict):
-            raise ValueError(f"{file}, {kind}: expected an object of type names, got {listed!r}.")
-        for name, values in listed.items():
-            if not isinstance(values, dict):
-                raise ValueError(f"{file}, {kind}, {name!r}: expected an object, got {values!r}.")
-            texts: dict[str, Any] = {key: values.get(key, name) for key in ("short", "verbose")}
-            for key, text in texts.items():
-                if not isinstance(text, str):
-                    raise ValueError(f"{file}, {kind}, {name!r}, {key}: expected a string, got {text!r}.")
-            names[name] = TypeName(**texts)
-            is_symmetric = values.get("symmetric", False)
-            if not isinstance(is_symmetric, bool) or (is_symmetric and kind == "entities"):
-                raise ValueError(
-                    f"{file}, {kind}, {name!r}, symmetric: expected true or false, for relations only, "
-                    f"got {is_symmetric!r}."
-                )
-            if is_symmetric:
-                symmetric.append(name)
-    if not shown["entities"]:
-        raise ValueError(f"{file}, entities: expected at least one entity type, got none.")
-    return CorpusTypes(shown["entities"], shown["relations"], tuple(symmetric))
+    listed = validated(_TypeFile, content, file)
+    for name, shown_type in listed.entities.items():
+        if shown_type.symmetric:
+            raise ValueError(
+                f"{file}, field 'entities', field {name!r}, field 'symmetric': expected no value but false: relations "
+                f"are symmetric, entities are not."
+            )
+    if not listed.entities:
+        raise ValueError(f"{file}, field 'entities': expected at least one entity type, got none.")
+    entities, relations = (
+        {
+            name: TypeName(*(name if text is None else text for text in (of_type.short, of_type.verbose)))
+            for name, of_type in types.items()
+        }
+        for types in (listed.entities, listed.relations)
+    )
+    symmetric = [name for name, shown_type in listed.relations.items() if shown_type.symmetric]
+    return CorpusTypes(entities, relations, tuple(symmetric))
 
 
 def types_in_rows(splits: Iterable[Dataset]) -> CorpusTypes:
@@ -136,7 +145,7 @@ def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
     splits = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
     found: list[CorpusTypes] = []
     for split in splits:
-        for line in (split.info.description or "").splitlines():
+        for line in (split.info.description or "").split("\n"):
             if line.startswith(_MARK):
                 types = types_from_json(json.loads(line[len(_MARK) :]), "the dataset's description")
                 if types not in found:

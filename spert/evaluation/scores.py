@@ -9,7 +9,7 @@ score whose denominator is zero is 0.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -59,17 +59,8 @@ def compute_scores(
     >>> [scores[f"{task}_micro_f1"] for task in TASKS]
     [0.5, 1.0, 0.0]
     """
-    if len(references) != len(predictions):
-        raise ValueError(
-            f"compute_scores: expected one prediction for each reference, got {len(references)} references and "
-            f"{len(predictions)} predictions."
-        )
-    symmetric = frozenset(symmetric_relations)
     counts = {task: _Counts() for task in TASKS}
-    for reference, prediction in zip(references, predictions):
-        ids: _Ids = {}
-        expected = _things(reference, symmetric, without_overlapping, ids)
-        found = _things(prediction, symmetric, without_overlapping, ids)
+    for expected, found in _things_of_both(references, predictions, symmetric_relations, without_overlapping):
         for task in TASKS:
             counts[task].add(expected[task], found[task])
     scores: dict[str, Any] = {}
@@ -89,6 +80,43 @@ def compute_scores(
             )
         scores[f"{task}_per_type"] = per_type
     return scores
+
+
+def count_by_sentence(
+    references: Sequence[Record],
+    predictions: Sequence[Record],
+    *,
+    symmetric_relations: Iterable[str] = (),
+    without_overlapping: bool = False,
+) -> list[dict[str, dict[str, tuple[int, int, int]]]]:
+    """What `compute_scores` counts, one sentence at a time.
+
+    Args:
+        references, predictions, symmetric_relations, without_overlapping: as for `compute_scores`.
+
+    Returns:
+        For each sentence, each task and each type that occurs in it: how many things are correct, how many are found,
+        and how many are expected.
+
+    Raises:
+        ValueError: as for `compute_scores`.
+    """
+    sentences = []
+    for expected, found in _things_of_both(references, predictions, symmetric_relations, without_overlapping):
+        sentences.append(
+            {
+                task: {
+                    kind: (
+                        len(expected[task].get(kind, set()) & found[task].get(kind, set())),
+                        len(found[task].get(kind, ())),
+                        len(expected[task].get(kind, ())),
+                    )
+                    for kind in expected[task].keys() | found[task].keys()
+                }
+                for task in TASKS
+            }
+        )
+    return sentences
 
 
 def check_same_tokens(
@@ -138,6 +166,27 @@ class _Counts:
             self.correct[kind] += len(things & found.get(kind, set()))
         for kind, things in found.items():
             self.found[kind] += len(things)
+
+
+def _things_of_both(
+    references: Sequence[Record],
+    predictions: Sequence[Record],
+    symmetric_relations: Iterable[str],
+    without_overlapping: bool,
+) -> Iterator[tuple[_Things, _Things]]:
+    """For each sentence the things that are expected and those that are found."""
+    if len(references) != len(predictions):
+        raise ValueError(
+            f"compute_scores: expected one prediction for each reference, got {len(references)} references and "
+            f"{len(predictions)} predictions."
+        )
+    symmetric = frozenset(symmetric_relations)
+    for reference, prediction in zip(references, predictions):
+        ids: _Ids = {}
+        yield (
+            _things(reference, symmetric, without_overlapping, ids),
+            _things(prediction, symmetric, without_overlapping, ids),
+        )
 
 
 def _things(record: Record, symmetric: frozenset[str], without_overlapping: bool, ids: _Ids) -> _Things:

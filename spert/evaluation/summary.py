@@ -4,14 +4,16 @@ import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import ConfigDict, Field, TypeAdapter, create_model
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..files import read_json
+from ..schemas import PARTIAL, read_checked
 from .report import is_main, score_text
 from .scores import AVERAGES, FIGURES, TASKS
 
@@ -21,12 +23,53 @@ METRICS_FROM_TEXT = "metrics_from_text.json"
 SUMMARY = "summary.json"
 RUN = "run.json"
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=0)]
+
 _NUMBERS = [f"{task}_{average}_{figure}" for task in TASKS for average in AVERAGES for figure in FIGURES]
 _KINDS = {
     "all spans": METRICS,
     "without overlapping": METRICS_WITHOUT_OVERLAPPING,
     "from text": METRICS_FROM_TEXT,
 }
+
+
+@dataclass
+class _OfType:
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+    support: _Count
+
+
+@dataclass
+class _Split:
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+    sentences: _Count
+
+
+@dataclass
+class _Settings:
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+    dataset_name: str | None
+    train_file: str | None
+    fold: _Count | None
+    folds: str | None
+
+
+@dataclass
+class _Record:
+    """What `run.json` says about the corpus of a run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+    settings: _Settings
+    corpus: dict[str, _Split]
+
+
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(_NUMBERS, _Share),
+    **{f"{task}_per_type": dict[str, _OfType] for task in TASKS},
+}
+_SCORES: Any = create_model("Scores", __config__=PARTIAL, **_FIELDS)
+_SCORES_SCHEMA, _RECORD_SCHEMA = TypeAdapter(_SCORES), TypeAdapter(_Record)
 
 
 def summarize(folders: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
@@ -129,13 +172,12 @@ def _runs_below(folder: Path) -> list[Path]:
             f"{folder}: expected finished runs only, got without {METRICS}: {', '.join(unfinished)}. Finish these "
             f"runs, or name the finished ones one by one."
         )
-    return sorted(
-        runs, key=lambda run: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", run.name)]
-    )
+    return sorted(runs, key=_by_number)
 
 
-def _numbers_as_numbers(path: Path) -> list[str | int]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+def _by_number(path: Path) -> list[str | int]:
+    """A sorting key by which `fold-10` comes after `fold-9`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def _names(runs: Sequence[Path]) -> dict[Path, str]:
@@ -147,20 +189,7 @@ def _names(runs: Sequence[Path]) -> dict[Path, str]:
 
 def _read_scores(file: Path) -> dict[str, Any]:
     """The content of a file of scores, checked."""
-    content = read_json(file)
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected an object of scores, got {type(content).__name__}.")
-    for number in _NUMBERS:
-        value = content.get(number)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ValueError(f"{file}, {number}: expected a number from 0 to 1, got {value!r}.")
-    for task in TASKS:
-        per_type = content.get(f"{task}_per_type")
-        if not isinstance(per_type, dict) or not all(
-            isinstance(values, dict) and isinstance(values.get("support"), int) for values in per_type.values()
-        ):
-            raise ValueError(f"{file}, {task}_per_type: expected types with their 'support', got {per_type!r}.")
-    return content
+    return read_checked(file, _SCORES_SCHEMA).model_dump()
 
 
 def _refuse_different_corpora(scores: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -189,16 +218,10 @@ def _corpus_of(run: Path, scores: Mapping[str, Any]) -> tuple[str, Any]:
     file = run / RUN
     if not file.is_file():
         return counts, gold
-    record = read_json(file)
-    try:
-        settings, splits = record["settings"], record["corpus"]
-        name = str(settings["dataset_name"] or settings["train_file"])
-        fold, folds = settings["fold"], settings["folds"]
-        sentences = sum(split["sentences"] for split in splits.values())
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file}: expected the record of a run, with 'settings' and 'corpus', got one without {error}."
-        ) from error
-    if fold is not None:
-        return f"{name}, {sentences} sentences in {folds} folds", (Path(name).name, sentences, folds)
+    record = read_checked(file, _RECORD_SCHEMA)
+    settings = record.settings
+    name = settings.dataset_name or settings.train_file or "an unnamed corpus"
+    sentences = sum(split.sentences for split in record.corpus.values())
+    if settings.fold is not None:
+        return f"{name}, {sentences} sentences in {settings.folds} folds", (Path(name).name, sentences, settings.folds)
     return f"{name}, {counts}", gold

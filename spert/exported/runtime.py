@@ -3,21 +3,23 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from ..configuration_spert import SpertConfig
-from ..modeling_spert import SpertOutput
 from ..options_spert import DecodingOptions
+from ..outputs_spert import SpertOutput
 from ..spans_spert import ordered_pairs
 from .graphs import least_words
 
 Graph = Callable[[dict[str, Tensor]], list[Tensor]]
 
 _KINDS = (".onnx", ".pt2")
+
+TRUST_PROGRAMS = "SPERT_TRUST_PROGRAMS"
+"""The environment variable that lets `.pt2` files be loaded, which can run any code that their maker put into them."""
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
@@ -31,29 +33,51 @@ class ExportedModel:
     Args:
         folder: what `spert export` wrote.
         num_threads: of ONNX Runtime. Default: those of torch.
+        trust_programs: load `.pt2` files, which torch reads with pickle and `eval`: like Python code, they can do
+            anything. ONNX files cannot. Default: whether the environment variable `SPERT_TRUST_PROGRAMS` is 1.
 
     Raises:
         FileNotFoundError: the folder holds no graph.
+        ValueError: a graph is damaged, or the graphs are `.pt2` files and nobody trusts them.
     """
 
     device = torch.device("cpu")
     training = False
 
-    def __init__(self, folder: str | os.PathLike[str], num_threads: int | None = None):
+    def __init__(
+        self, folder: str | os.PathLike[str], num_threads: int | None = None, *, trust_programs: bool | None = None
+    ):
         place = Path(folder)
         suffix = next((suffix for suffix in _KINDS if (place / f"spans{suffix}").is_file()), None)
         if suffix is None:
             raise FileNotFoundError(f"{folder}: expected spans.onnx or spans.pt2, as `spert export` writes them.")
+        if trust_programs is None:
+            trust_programs = os.environ.get(TRUST_PROGRAMS) == "1"
+        if suffix == ".pt2" and not trust_programs:
+            raise ValueError(
+                f"{place / 'spans.pt2'}: a .pt2 file is a program, and loading it can run any code. If you exported it "
+                f"yourself, set {TRUST_PROGRAMS}=1 (in Python: ExportedModel(folder, trust_programs=True)); otherwise "
+                f"export the model's own folder anew. ONNX files need no trust."
+            )
         self.config = SpertConfig.from_pretrained(place)
-        load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
-        self._spans: Graph = load(place / f"spans{suffix}")
+
+        def load(path: Path) -> Graph:
+            try:
+                return _load_torch(path) if suffix == ".pt2" else _load_onnx(path, num_threads)
+            except ModuleNotFoundError:  # says what to install
+                raise
+            except Exception as error:  # two libraries, with exceptions of their own
+                reason = " ".join(str(error).split())
+                raise ValueError(f"{path}: cannot be read: {type(error).__name__}: {reason}") from error
+
+        self._spans = load(place / f"spans{suffix}")
         if not (place / f"entities{suffix}").is_file():
             raise FileNotFoundError(
                 f"{folder}: expected entities{suffix} beside spans{suffix}. An earlier version wrote this folder; run "
                 f"`spert export` again."
             )
-        self._entities: Graph = load(place / f"entities{suffix}")
-        self._pairs: Graph | None = load(place / f"pairs{suffix}") if self.config.relation_types else None
+        self._entities = load(place / f"entities{suffix}")
+        self._pairs = load(place / f"pairs{suffix}") if self.config.relation_types else None
 
     def eval(self) -> "ExportedModel":
         """Nothing: there is no other mode."""

@@ -2,21 +2,17 @@
 
 import argparse
 import dataclasses
-import difflib
-import os
 import sys
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from transformers import HfArgumentParser
 
-from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS
+from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS, WIDTH_EMBEDDING_ROWS
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
+from .recipes import read_recipe
 from .settings import meanings_of, setting
 
 
@@ -50,16 +46,27 @@ class TrainingArguments:
         "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
     )
     model_revision: str = setting("main", "The encoder's branch, tag or commit on the Hub.")
-    max_span_width: int = setting(10, "The widest candidate span, in words.", in_config=True, on_card=True)
-    width_embedding_size: int = setting(25, "Length of a width embedding.", in_config=True)
-    head_dropout: float = setting(0.1, "Dropout on each joined span or pair vector.", in_config=True, on_card=True)
+    max_span_width: int = setting(
+        10,
+        "The widest candidate span, in words.",
+        at_least=1,
+        at_most=WIDTH_EMBEDDING_ROWS - 1,
+        in_config=True,
+        on_card=True,
+    )
+    width_embedding_size: int = setting(25, "Length of a width embedding.", at_least=1, at_most=10_000, in_config=True)
+    head_dropout: float = setting(
+        0.1, "Dropout on each joined span or pair vector.", at_least=0, below=1, in_config=True, on_card=True
+    )
     span_pooling: str = setting(
         "max", "How the pieces of a span become one vector.", choices=SPAN_POOLINGS, in_config=True, on_card=True
     )
     relation_context: str = setting(
         "localized", "The context of a pair.", choices=RELATION_CONTEXTS, in_config=True, on_card=True
     )
-    relation_threshold: float = setting(0.4, "Pairs with at least this score are relations.", in_config=True)
+    relation_threshold: float = setting(
+        0.4, "Pairs with at least this score are relations.", at_least=0, at_most=1, in_config=True
+    )
     relation_arguments: str | None = setting(
         None,
         "`learned`: predict a relation only between the entity types that it connects in the training split.",
@@ -73,6 +80,13 @@ class TrainingArguments:
     )
     weak_negative_relations: bool = setting(
         False, "Pairs of random spans in place of unrelated gold entities (an ablation of the paper)."
+    )
+    finer_words_ratio: float = setting(
+        0.0,
+        "How often a sentence is read in finer words: those of the corpus, split again by the general splitter.",
+        at_least=0,
+        at_most=1,
+        on_card=True,
     )
     num_train_epochs: int = setting(20, "Passes through the training sentences.", at_least=1, on_card=True)
     max_train_steps: int | None = setting(
@@ -108,7 +122,7 @@ class TrainingArguments:
     seeds: str | None = setting(
         None, "Several runs, such as 1,2,3, and a table with mean and standard deviation.", "handling"
     )
-    dataloader_num_workers: int = setting(0, "Processes that prepare batches.", "handling", at_least=0)
+    dataloader_num_workers: int = setting(0, "Processes that prepare batches.", "handling", at_least=0, at_most=1000)
     gradient_checkpointing: bool = setting(False, "Less memory for more computation.")
     # Checkpoints
     checkpointing_steps: str | None = setting(
@@ -155,13 +169,13 @@ class TrainingArguments:
         if self.dataset_name is not None and (self.validation_file or self.test_file):
             raise ValueError("--validation_file and --test_file go with --train_file, not with --dataset_name.")
         for name, meaning in meanings_of(self).items():
-            meaning.check(name, getattr(self, name))
+            meaning.check(f"--{name}", getattr(self, name))
         self._check_choices()
         self._check_repetitions()
 
     def _check_choices(self) -> None:
         steps = self.checkpointing_steps
-        if steps is not None and steps != "epoch" and not (steps.isdigit() and int(steps) > 0):
+        if steps is not None and steps != "epoch" and not (_is_whole_number(steps) and int(steps) > 0):
             raise ValueError(f"--checkpointing_steps: expected a number of steps above 0, or epoch, got {steps!r}.")
         scores = [f"{task}_{average}_{name}" for task in TASKS for average in AVERAGES for name in FIGURES]
         if self.metric_for_best_model not in scores:
@@ -179,9 +193,13 @@ class TrainingArguments:
     def _check_repetitions(self) -> None:
         for name in ("seeds", "only_folds"):
             value = getattr(self, name)
-            if value is not None and not all(part.strip().isdigit() for part in value.split(",")):
+            if value is not None and not all(_is_whole_number(part.strip()) for part in value.split(",")):
                 raise ValueError(f"--{name}: expected whole numbers such as 1,2,3, got {value!r}.")
-        if self.folds is not None and self.folds != "all" and not (self.folds.isdigit() and int(self.folds) > 1):
+        if (
+            self.folds is not None
+            and self.folds != "all"
+            and not (_is_whole_number(self.folds) and int(self.folds) > 1)
+        ):
             raise ValueError(
                 f"--folds: expected all, or a number of folds above 1, got {self.folds!r}. To train some of them only, "
                 f"add --only_folds 0,1,2."
@@ -238,7 +256,7 @@ class TrainingArguments:
         return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if meaning.in_config}
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings but secrets. They are a recipe: [`read_recipe`] reads them back."""
+        """All settings but secrets. They are a recipe: `recipes.read_recipe` reads them back."""
         return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if not meaning.secret}
 
 
@@ -251,40 +269,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if argv and not argv[0].startswith("-"):
-        parser.set_defaults(**read_recipe(argv.pop(0)))
+        parser.set_defaults(**read_recipe(argv.pop(0), TrainingArguments))
     return TrainingArguments(**vars(parser.parse_args(argv)))
 
 
-def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a YAML file, each of the type that its flag has.
-
-    Raises:
-        ValueError: the file names a setting that does not exist, or a value has another type.
-    """
-    values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected settings, one `name: value` a line, got {type(values).__name__}.")
-    known = {field.name: field for field in dataclasses.fields(TrainingArguments)}
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            raise ValueError(f"{path}: unknown setting {name!r}" + (f"; did you mean {close[0]!r}?" if close else "."))
-    return {name: _of_its_type(value, known[name], f"{path}, {name}") for name, value in values.items()}
-
-
-def _of_its_type(value: Any, field: dataclasses.Field, where: str) -> Any:
-    """A value as YAML reads it, as the type of its field. `null` stands for a default of `None`."""
-    if value is None and field.default is None:
-        return None
-    (expected,) = set(typing.get_args(field.type) or (field.type,)) - {type(None)}
-    if expected is float and type(value) is int:
-        return float(value)
-    if expected is str and type(value) is int:  # `folds: 10`
-        return str(value)
-    if type(value) is not expected:
-        hint = " (YAML reads 5e-5 as text: write 5.0e-5)" if expected is float else ""
-        raise ValueError(f"{where}: expected a value of type {expected.__name__}, got {value!r}{hint}.")
-    return value
+def _is_whole_number(text: str) -> bool:
+    """Whether `int` reads a text as a number that is not negative and of a reasonable size."""
+    return text.isdecimal() and len(text) <= 12
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,12 +14,15 @@ from .arguments import TrainingArguments
 
 logger = get_logger(__name__)
 
+RelationArguments = dict[str, dict[tuple[str, str], int]]
+"""For each relation type, how many relations join which types: (head type, tail type) to their number."""
+
 
 def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcessor]:
     """The corpus of a run, and the processor of its encoder, which splits text into words as the training split does.
 
     Raises:
-        ValueError: the corpus is refused, or a sentence that is longer than the encoder takes.
+        ValueError: the corpus is refused, or one of its sentences is longer than the encoder takes.
         OSError: there is no such encoder.
     """
     corpus = load_training_corpus(arguments)
@@ -67,7 +70,7 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
     return corpus
 
 
-def count_relation_arguments(rows: Dataset) -> dict[str, dict[tuple[str, str], int]]:
+def count_relation_arguments(rows: Dataset) -> RelationArguments:
     """How often each relation type joins entities of which types.
 
     Returns:

@@ -1,4 +1,4 @@
-"""SIGTERM, with which a cluster announces that a process has to go."""
+"""SIGTERM, which clusters send before they stop a process."""
 
 import signal
 from collections.abc import Callable

@@ -6,22 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..corpora import write_spert_json
+from ..evaluation.compared import PREDICTIONS
 from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
 DEV_SCORES = "dev_scores.json"
-PREDICTIONS = "predictions.json"
-
-
-def refuse_to_overwrite(output_dir: str | os.PathLike[str], overwrite: bool) -> None:
-    """*Raises* `FileExistsError` where a trained model stands in the folder and nobody said that it may go."""
-    if is_trained(output_dir) and not overwrite:
-        raise FileExistsError(
-            f"{output_dir}: a trained model stands here. Name another folder with --output_dir, or replace it with "
-            f"--overwrite_output_dir."
-        )
 
 
 def is_trained(output_dir: str | os.PathLike[str]) -> bool:
@@ -30,10 +21,21 @@ def is_trained(output_dir: str | os.PathLike[str]) -> bool:
 
 
 def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
-    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last."""
+    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last.
+
+    Raises:
+        OSError: a file cannot be written. What the folder held before is still there.
+    """
     with atomic_folder(folder) as staging:
-        model.save_pretrained(staging)
-        processor.save_pretrained(staging)
+        try:
+            model.save_pretrained(staging)
+            processor.save_pretrained(staging)
+        except OSError:
+            raise
+        except Exception as error:  # safetensors and tokenizers report a full disk by errors of their own
+            if "(os error " in str(error):
+                raise OSError(str(error)) from error
+            raise
 
 
 def save_scores(

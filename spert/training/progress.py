@@ -1,16 +1,40 @@
 """The position of a run: what a checkpoint holds besides weights, optimizer and random states."""
 
+import os
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+from ..schemas import STRICT, read_checked
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+def _checked_row(row: dict[str, int | float]) -> dict[str, int | float]:
+    missing = {"epoch", "step", "entity_loss", "relation_loss"} - row.keys()
+    if missing:
+        raise ValueError(f"expected numbers for {', '.join(sorted(missing))}")
+    return row
 
 
 @dataclass
 class Best:
-    """The best epoch so far, by validation score."""
+    """The best epoch so far, by validation score.
 
-    epoch: int
-    step: int
+    Args:
+        epoch: its number, counted from 1.
+        step: optimizer steps done when it ended.
+        score: its validation score.
+        digest: the SHA-256 of its weights' file, if the run keeps them.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    epoch: Annotated[int, Field(ge=1)]
+    step: _Count
     score: float
+    digest: str | None = None
 
 
 @dataclass
@@ -28,14 +52,16 @@ class Progress:
         seconds: how long the run has taken, in all of its sessions together.
     """
 
-    epoch: int = 0
-    epoch_step: int = 0
-    step: int = 0
-    losses: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    dev_scores: list[dict[str, Any]] = field(default_factory=list)
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    epoch: _Count = 0
+    epoch_step: _Count = 0
+    step: _Count = 0
+    losses: Annotated[list[float], Field(min_length=2, max_length=2)] = field(default_factory=lambda: [0.0, 0.0])
+    dev_scores: list[Annotated[dict[str, int | float], AfterValidator(_checked_row)]] = field(default_factory=list)
     best: Best | None = None
-    epochs_without_improvement: int = 0
-    seconds: float = 0.0
+    epochs_without_improvement: _Count = 0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
 
     def end_epoch(self, row: dict[str, Any], metric: str) -> bool:
         """Count an epoch as completed. Returns whether its validation score is better than all before."""
@@ -57,7 +83,13 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Progress":
-        """What `to_json` gave."""
-        best = values["best"]
-        return cls(**{**values, "best": best and Best(**best)})
+    def read(cls, path: str | os.PathLike[str]) -> "Progress":
+        """Read the file that [`to_json`] was written to.
+
+        Raises:
+            ValueError: a field is missing, unknown, or of another type; the message names file and field.
+        """
+        return read_checked(path, _SCHEMA)
+
+
+_SCHEMA = TypeAdapter(Progress)

@@ -21,11 +21,14 @@ from accelerate.utils import gather_object
 
 from ..evaluation.summary import SUMMARY, print_summary, summarize
 from ..files import atomic_writer, write_json
+from ..processes import as_starter
 from .arguments import TrainingArguments
 from .checkpoints import LATEST
 from .corpus import load_inputs
 from .interruption import EXIT_CODE, Interruption
+from .output_folder import locked
 from .run_record import is_finished
+from .together import main_first, on_each, on_main
 from .tracking import trackers_of
 
 RECIPE = "recipe.yaml"
@@ -64,15 +67,44 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
         state: which of the processes this is.
 
     Raises:
-        RuntimeError: a run failed; the message names it and its log. The others are kept.
-        ValueError, OSError: the corpus, the encoder or a tracker is refused, before the first run starts.
+        ChildProcessError: a run failed; the message names it and its log. The others are kept.
+        ValueError, OSError: the corpus, the encoder, a tracker or an output folder is refused, before the first run
+            starts.
     """
     runs = runs_of(arguments)
-    with state.main_process_first():  # the others find what it downloaded
-        check_once(runs[0])
-    own = runs[state.process_index :: state.num_processes]
+    main_first(state, lambda: check_once(runs))
+    with locked(state, arguments.output_dir):
+        failed: list[str] = []
+        on_each(
+            state, lambda: failed.extend(_train_own(runs[state.process_index :: state.num_processes], script, state))
+        )
+        failed = gather_object(failed)
+        if failed:
+            raise ChildProcessError(
+                f"These runs did not finish: {', '.join(failed)}. The others are kept: give the command again to train "
+                f"those that are missing."
+            )
+        on_main(state, lambda: _summarize(arguments))
+
+
+def check_once(runs: Sequence[TrainingArguments]) -> None:
+    """Refuse what would make every run fail: the corpus, the encoder, the trackers, a folder with another result."""
+    trackers_of(runs[0])
+    load_inputs(runs[0])
+    for run in runs:
+        is_finished(run)
+
+
+def coordinator() -> PartialState:
+    """The state of this process. It waits for the others for as long as their runs take, and uses no accelerator."""
+    waits = {"timeout": timedelta(days=365)} if "WORLD_SIZE" in os.environ else {}
+    return PartialState(cpu=True, **waits)
+
+
+def _train_own(runs: Sequence[TrainingArguments], script: str, state: PartialState) -> list[str]:
+    """Train the runs of this process; returns the folders of those that failed, with their exit codes."""
     failed = []
-    for run in own:
+    for run in runs:
         name = Path(run.output_dir).name
         if is_finished(run):
             print(f"{name}: already finished", flush=True)
@@ -81,30 +113,13 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
         print(f"{name}: {'finished' if code == 0 else f'exit code {code}'}", flush=True)
         if code:
             failed.append(f"{run.output_dir} (exit code {code})")
-    failed = gather_object(failed)
-    if failed:
-        raise RuntimeError(
-            f"These runs did not finish: {', '.join(failed)}. The others are kept: give the command again to train "
-            f"those that are missing."
-        )
-    if state.is_main_process:
-        folders = _all_finished(arguments)
-        summary = summarize(folders)
-        write_json(Path(arguments.output_dir) / SUMMARY, summary)
-        print_summary(summary, arguments.output_dir)
-    state.wait_for_everyone()
+    return failed
 
 
-def check_once(run: TrainingArguments) -> None:
-    """Refuse what would make all runs fail alike: the corpus, the encoder's name, the trackers."""
-    trackers_of(run)
-    load_inputs(run)
-
-
-def coordinator() -> PartialState:
-    """Which process this is. It waits for the others for as long as their runs take, and uses no accelerator."""
-    waits = {"timeout": timedelta(days=365)} if "WORLD_SIZE" in os.environ else {}
-    return PartialState(cpu=True, **waits)
+def _summarize(arguments: TrainingArguments) -> None:
+    summary = summarize(_all_finished(arguments))
+    write_json(Path(arguments.output_dir) / SUMMARY, summary)
+    print_summary(summary, arguments.output_dir)
 
 
 def _all_finished(arguments: TrainingArguments) -> list[str]:
@@ -118,11 +133,13 @@ def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
     folder = Path(run.output_dir)
     with atomic_writer(folder / RECIPE) as file:
         yaml.safe_dump(run.to_dict(), file, sort_keys=False, allow_unicode=True)
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in _LAUNCHER_VARIABLES and not name.startswith(_LAUNCHER_PREFIXES)
-    }
+    environment = as_starter(
+        {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _LAUNCHER_VARIABLES and not name.startswith(_LAUNCHER_PREFIXES)
+        }
+    )
     if state.num_processes > 1 and torch.cuda.is_available():
         every = ",".join(map(str, range(torch.cuda.device_count())))
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", every).split(",")

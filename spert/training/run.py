@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..collating_spert import SpertTrainingDataset
+from ..locks import FolderLock
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
@@ -21,6 +23,7 @@ from .batches import ShardedBatchSampler
 from .checkpoints import Checkpoints
 from .interruption import EXIT_CODE, Interruption, agreed
 from .progress import Progress
+from .together import on_main
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Run:
         wrapped_model: the model as accelerate prepared it: what a training step calls.
         num_steps: optimizer steps from the beginning to the end of the run.
         record: what `run.json` will say.
+        lock: on the output folder; the main process holds it.
         seconds_before: how long earlier sessions of the run took.
     """
 
@@ -50,6 +54,7 @@ class Run:
     num_steps: int
     checkpoints: Checkpoints
     record: dict[str, Any]
+    lock: FolderLock
     bar: tqdm
     progress: Progress = field(default_factory=Progress)
     seconds_before: float = 0.0
@@ -78,8 +83,14 @@ class Run:
             self.bar.write(text, file=sys.stderr)
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint of the current step, unless its weights are lost."""
+        """Write a checkpoint of the current step.
+
+        Raises:
+            FloatingPointError: a loss or a weight is not finite.
+            OSError: the output folder is gone, or the checkpoint cannot be written.
+        """
         self.refuse_divergence()
+        on_main(self.accelerator, self.lock.check)
         self.progress.seconds = self.seconds
         self.checkpoints.save(self.progress)
 
@@ -92,21 +103,28 @@ class Run:
             sys.exit(EXIT_CODE)
 
     def refuse_divergence(self) -> None:
-        """End a run whose weights are lost.
+        """End a run that diverged. All processes have the same losses and weights, so all of them end.
 
         Raises:
             FloatingPointError: a loss of the epoch, or a weight, is not a finite number.
         """
         progress = self.progress
-        are_weights_finite = bool(torch.stack([weight.isfinite().all() for weight in self.model.parameters()]).all())
+        are_weights_finite = _are_finite(list(self.model.parameters()))
         if are_weights_finite and all(map(math.isfinite, progress.losses)):
             return
         entity_loss, relation_loss = (loss / max(progress.epoch_step, 1) for loss in progress.losses)
         weights = "finite weights" if are_weights_finite else "weights that are not finite"
-        latest = self.checkpoints.latest()
+        latest = self.checkpoints.latest()  # a checkpoint is only written after this check
         raise FloatingPointError(
             f"Step {progress.step}, epoch {progress.epoch + 1}: expected finite losses and weights, got mean losses of "
             f"{entity_loss} (entities) and {relation_loss} (relations), and {weights}. Lower --learning_rate, which is "
             f"{self.arguments.learning_rate}. "
             + (f"The last good checkpoint is {latest}." if latest else "There is no checkpoint.")
         )
+
+
+def _are_finite(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether all numbers are finite. A sum of which one is not is not finite either, and sums take little time."""
+    if bool(torch.stack([tensor.sum() for tensor in tensors]).isfinite().all()):
+        return True
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())

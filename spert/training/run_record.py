@@ -1,20 +1,22 @@
-"""`run.json`: enough to repeat a run, and what became of it."""
+"""`run.json`: what it takes to repeat a run, and how the run ended."""
 
 import platform
 import shlex
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from accelerate import Accelerator
 from datasets import DatasetDict
+from pydantic import ConfigDict, TypeAdapter
 
 from .. import __version__
 from ..corpora.statistics import fingerprint_of
-from ..files import read_json
 from ..heads_spert import HeadTransfer
 from ..modeling_spert import SpertModel
+from ..schemas import PARTIAL, read_checked
 from .arguments import TrainingArguments
 from .output import is_trained
 from .settings import meanings_of
@@ -22,6 +24,19 @@ from .settings import meanings_of
 RUN = "run.json"
 
 _PACKAGES = ("accelerate", "datasets", "huggingface_hub", "safetensors", "tokenizers", "torch", "transformers")
+
+
+@dataclass
+class _Record:
+    """The fields of `run.json` that decide whether a run can continue."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+
+    settings: dict[str, Any]
+    finished: bool = False
+
+
+_RECORD_SCHEMA = TypeAdapter(_Record)
 
 
 def identity_of(
@@ -46,7 +61,7 @@ def identity_of(
 def run_record(
     arguments: TrainingArguments, identity: dict[str, Any], corpus: DatasetDict, accelerator: Accelerator
 ) -> dict[str, Any]:
-    """What `run.json` says before the run has an outcome."""
+    """The content of `run.json` before the run has ended."""
     command, secret = list(sys.argv), arguments.hub_token
     return {
         "finished": False,
@@ -70,7 +85,7 @@ def run_record(
 
 
 def describe_transfer(name_or_path: str, transfer: HeadTransfer) -> str:
-    """What a run takes over from the SpERT model that it starts from, for whoever reads its output."""
+    """A line that says what a run takes over from the SpERT model that it starts from."""
     parts = ["encoder"]
     if transfer.width_embeddings:
         parts.append("width embeddings")
@@ -87,7 +102,7 @@ def is_finished(run: TrainingArguments) -> bool:
         FileExistsError: it holds the result of other settings.
     """
     record = _record_in(run)
-    return record is not None and record.get("finished", False)
+    return record is not None and record.finished
 
 
 def is_unfinished(run: TrainingArguments) -> bool:
@@ -97,16 +112,16 @@ def is_unfinished(run: TrainingArguments) -> bool:
         FileExistsError: the folder holds the result of other settings.
     """
     record = _record_in(run)
-    return record is not None and not record.get("finished", False)
+    return record is not None and not record.finished
 
 
-def _record_in(run: TrainingArguments) -> dict[str, Any] | None:
+def _record_in(run: TrainingArguments) -> _Record | None:
     """The record beside the model in a run's folder; `None` if there is none, or if it is to be overwritten."""
     path = Path(run.output_dir) / RUN
     if run.overwrite_output_dir or not is_trained(run.output_dir) or not path.is_file():
         return None
-    record = read_json(path)
-    found, wanted = record["settings"], run.to_dict()
+    record = read_checked(path, _RECORD_SCHEMA)
+    found, wanted = record.settings, run.to_dict()
     different = [
         f"{name} {found.get(name)!r} there, {wanted[name]!r} here"
         for name, meaning in meanings_of(run).items()

@@ -1,10 +1,11 @@
-"""What each setting of a run means, besides its value: for a run's identity, for the model and for its card.
+"""What is declared about each setting of a run: its bounds, and its meaning for the run's identity, model and card.
 
 A setting is declared once, in [`TrainingArguments`], with [`setting`]. Whatever needs a list of settings (recipes,
 `SpertConfig`, the identity of a run, the model card) derives it from these declarations.
 """
 
 import dataclasses
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,7 +29,7 @@ class Meaning:
         on_card: whether the model card lists it.
         secret: whether no file may hold it.
         choices: its values, where these are a closed set.
-        at_least, above, at_most: bounds of a number.
+        at_least, above, at_most, below: bounds of a number.
     """
 
     role: Role = "result"
@@ -39,9 +40,13 @@ class Meaning:
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
+    below: float | None = None
 
-    def check(self, name: str, value: Any) -> None:
-        """Refuse a value out of bounds. NaN is out of all bounds.
+    def check(self, where: str, value: Any) -> None:
+        """Refuse a value out of bounds, a number that is not finite, and a text that no file can hold.
+
+        Args:
+            where: how the message names the setting, such as `--seed`.
 
         Raises:
             ValueError: the message names the setting, its bounds and the value.
@@ -49,16 +54,30 @@ class Meaning:
         if value is None:
             return
         if self.choices is not None and value not in self.choices:
-            raise ValueError(f"--{name}: expected one of {', '.join(self.choices)}, got {value!r}.")
+            raise ValueError(f"{where}: expected one of {', '.join(self.choices)}, got {value!r}.")
+        if isinstance(value, str) and not _is_plain_text(value):
+            shown = "another one" if self.secret else repr(value)
+            raise ValueError(f"{where}: expected a text that UTF-8 can encode, without null characters, got {shown}.")
         comparisons = (
             (">=", operator.ge, self.at_least),
             (">", operator.gt, self.above),
             ("<=", operator.le, self.at_most),
+            ("<", operator.lt, self.below),
         )
         bounds = [(sign, holds, bound) for sign, holds, bound in comparisons if bound is not None]
         if not all(holds(value, bound) for _, holds, bound in bounds):  # no comparison with NaN holds
             expected = " and ".join(f"{sign} {bound}" for sign, _, bound in bounds)
-            raise ValueError(f"--{name}: expected a number {expected}, got {value}.")
+            raise ValueError(f"{where}: expected a number {expected}, got {value}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{where}: expected a finite number, got {value}.")
+
+
+def _is_plain_text(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate, as for a file name of other bytes
+        return False
+    return "\0" not in text
 
 
 def setting(default: Any, help: str, role: Role = "result", **meaning: Any) -> Any:

@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from ..documents import Reading
-from ..schema import checked_record
-from ..spert_json import read_spert_json, write_spert_json
+from ..schema import checked_record, count_unread, record_at
+from ..spert_json import read_list, write_spert_json
 from . import brat, columns, doccano, json_lines, label_studio, parquet, spacy_docs
 
 SPERT_JSON = "spert-json"
@@ -64,9 +64,12 @@ def read_records(path: Path, reading: Reading, name: str | None = None) -> list[
     """
     chosen = format_of(path, name)
     if chosen == SPERT_JSON:
-        return read_spert_json(path)
-    records: Iterator[dict[str, Any]] = _MODULES[chosen].read(path, reading)
-    return [checked_record(record, str(path), number) for number, record in enumerate(records)]
+        entries = read_list(path)
+        for entry in entries:
+            count_unread(entry, reading.lost)
+        return [checked_record(entry, str(path), number) for number, entry in enumerate(entries)]
+    places_and_records: Iterator[tuple[str, dict[str, Any]]] = _MODULES[chosen].read(path, reading)
+    return [record_at(record, where, number) for number, (where, record) in enumerate(places_and_records)]
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]], name: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """brat standoff: `NAME.txt` beside `NAME.ann`, a folder of them or one.
 
 `T1<tab>Person 0 8<tab>Ada Park` is an entity, `R1<tab>works_for Arg1:T1 Arg2:T2` a relation, `*<tab>knows T1 T2` an
-equivalence. Other lines (events, attributes, notes) are counted and left out.
+equivalence. Events, attributes, normalizations and notes are counted and left out; any other line is refused.
 """
 
 import os
@@ -12,71 +12,120 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ...files import atomic_folder
-from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
+from ..documents import (
+    Document,
+    Reading,
+    check_covered_text,
+    check_words_have_no_space,
+    document_of,
+    records_of,
+)
+from ..validation import shown
+from .text_files import MAX_DIGITS, lines_of, read_text
 
-_ENTITY = re.compile(r"(T\S+)\t(\S+) (\d+) (\d+)\t(.*)")
+_NUMBER = rf"([0-9]{{1,{MAX_DIGITS}}})"
+_ENTITY = re.compile(rf"(T\S+)\t(\S+) {_NUMBER} {_NUMBER}\t(.*)")
 _RELATION = re.compile(r"(R\S+)\t(\S+) Arg1:(T\S+) Arg2:(T\S+)\s*")
 _EQUIVALENCE = re.compile(r"\*\t(\S+) (T\S+) (T\S+)\s*")
+_LEFT_OUT = re.compile(
+    r"""E\S+\t\S+:T\S+(\ \S+:\S+)*\s*            # an event
+      | [AM]\S+\t\S+\ [TRE]\S+(\ .*)?             # an attribute
+      | N\S+\t\S+\ [TRE]\S+\ \S+(\t.*)?          # a normalization
+      | \#\S*\t\S+\ \S+(\t.*)?                   # a note
+    """,
+    re.VERBOSE,
+)
 
 
-def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
+def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     """The records of a folder, in the order of file names, or of one `.ann` (or `.txt`) file with its partner."""
-    texts = sorted(path.glob("*.txt")) if path.is_dir() else [path.with_suffix(".txt")]
+    if path.is_dir():
+        texts = sorted({file.with_suffix(".txt") for pattern in ("*.txt", "*.ann") for file in path.glob(pattern)})
+    else:
+        texts = [path.with_suffix(".txt")]
     if not texts:
-        raise FileNotFoundError(f"{path}: expected NAME.txt beside NAME.ann, got no .txt file.")
+        raise FileNotFoundError(f"{path}: expected NAME.txt beside NAME.ann, got neither.")
     for text in texts:
         annotations = text.with_suffix(".ann")
         for needed in (text, annotations):
             if not needed.is_file():
                 raise FileNotFoundError(f"{needed}: expected {text.name} and {annotations.name} beside each other.")
-        with open(text, encoding="utf-8", newline="") as file:
-            content = file.read()  # offsets count every character, also those of line ends
-        yield from records_of(_document(annotations, content, reading), reading, str(annotations))
+        content = read_text(text)  # offsets count every character, also those of line ends
+        for record in records_of(_document(annotations, content, reading), reading, str(annotations)):
+            yield str(annotations), record
 
 
 def _document(annotations: Path, text: str, reading: Reading) -> Document:
-    entities: list[tuple[str, int, int]] = []
     index: dict[str, int] = {}
-    relations: list[tuple[str, str, str, str]] = []
-    for number, line in enumerate(annotations.read_text(encoding="utf-8").splitlines(), start=1):
+    entities: list[tuple[str, int, int]] = []
+    places: list[str] = []
+    arrows: list[tuple[str, str, str, str]] = []
+    relation_names: set[str] = set()
+    if not annotations.stat().st_size:
+        reading.lost["empty .ann files, read as texts without entities"] += 1
+    for number, line in lines_of(annotations, reading):
         where = f"{annotations}, line {number}"
         if not line.strip():
             continue
         if line.startswith("T"):
-            if re.match(r"T\S+\t\S+ [\d ]+;", line):
-                raise ValueError(f"{where}: expected a span in one piece, got the discontinuous {line!r}.")
-            match = _ENTITY.fullmatch(line)
-            if match is None:
-                raise ValueError(f"{where}: expected an entity, 'T1<tab>Type START END<tab>text', got {line!r}.")
-            name, kind, start, end, covered = match.groups()
-            if " ".join(text[int(start) : int(end)].split()) != " ".join(covered.split()):
-                raise ValueError(
-                    f"{where}: expected {covered!r}, but the text at [{start}, {end}) is "
-                    f"{text[int(start) : int(end)]!r}."
-                )
+            name, kind, start, end = _entity(line, text, where)
+            if name in index:
+                raise ValueError(f"{where}: expected each id once, got {name!r} again.")
             index[name] = len(entities)
-            entities.append((kind, int(start), int(end)))
+            entities.append((kind, start, end))
+            places.append(where)
         elif match := _RELATION.fullmatch(line):
-            _, kind, head, tail = match.groups()
-            relations.append((kind, head, tail, where))
+            name, kind, head, tail = match.groups()
+            if name in relation_names:
+                raise ValueError(f"{where}: expected each id once, got {name!r} again.")
+            relation_names.add(name)
+            arrows.append((kind, head, tail, where))
         elif match := _EQUIVALENCE.fullmatch(line):
-            kind, head, tail = match.groups()
-            relations.append((kind, head, tail, where))
-        elif line[0] in "RT*":
-            raise ValueError(f"{where}: expected a relation of two entities, got {line!r}.")
-        else:
+            arrows.append((*match.groups(), where))
+        elif line[0] in "R*":
+            raise ValueError(f"{where}: expected a relation of two entities, got {shown(line)}.")
+        elif _LEFT_OUT.fullmatch(line):
             reading.lost["lines that are neither entity nor relation"] += 1
-    pairs = []
-    for kind, head, tail, where in relations:
-        for end in (head, tail):
+        else:
+            raise ValueError(f"{where}: expected an annotation in brat's standoff format, got {shown(line)}.")
+    for _, *ends, where in arrows:
+        for end in ends:
             if end not in index:
                 raise ValueError(f"{where}: expected an entity of this file, got {end!r}.")
-        pairs.append((kind, index[head], index[tail]))
-    return Document(unquote(annotations.stem), text, entities, pairs)
+    return Document(
+        unquote(annotations.stem),
+        text,
+        entities,
+        [(kind, index[head], index[tail]) for kind, head, tail, _ in arrows],
+        entity_places=places,
+        relation_places=[where for *_, where in arrows],
+    )
+
+
+def _entity(line: str, text: str, where: str) -> tuple[str, str, int, int]:
+    """The id, type, start and end of an entity's line."""
+    if re.match(r"T\S+\t\S+ [\d ]+;", line):
+        raise ValueError(f"{where}: expected a span in one piece, got the discontinuous {shown(line)}.")
+    match = _ENTITY.fullmatch(line)
+    if match is None:
+        raise ValueError(f"{where}: expected an entity, 'T1<tab>Type START END<tab>text', got {shown(line)}.")
+    name, kind, start, end, covered = match.groups()
+    check_covered_text(text, int(start), int(end), covered, where)
+    return name, kind, int(start), int(end)
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write a folder with two files for each record, named by its id."""
+    """Write a folder with two files for each record, named by its id.
+
+    Raises:
+        ValueError: the folder holds annotations already, or brat cannot carry a record.
+    """
+    used = next((file for pattern in ("*.ann", "*.txt") for file in path.glob(pattern)), None)
+    if used is not None:
+        raise ValueError(
+            f"{path}: expected a new folder, or one without .txt and .ann files, got one with {used.name}: two corpora "
+            f"would be mixed. Name another folder, or empty this one."
+        )
     with atomic_folder(path) as staging:
         for record in records:
             check_words_have_no_space(record, "brat")
@@ -85,6 +134,8 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
                 if kind.split() != [kind]:
                     raise ValueError(f"brat: record {document.id!r}: expected types without white space, got {kind!r}.")
             name = quote(document.id, safe=" ")
+            if not name.strip(". "):
+                raise ValueError(f"brat: expected ids that can name a file, got {document.id!r}.")
             if (staging / f"{name}.txt").exists():
                 raise ValueError(f"brat: expected each id once, got {document.id!r} again: files are named by it.")
             lines = [

@@ -5,38 +5,59 @@ line `# id = NAME` before a sentence names it. Entities come back in the order o
 CoNLL-2003, a "sentence" of the one word `-DOCSTART-` with the tag `O`, is counted and left out.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...files import atomic_writer
 from ..documents import Reading, check_words_have_no_space
+from ..validation import shown
+from .text_files import lines_of
 
+_ID = "# id = "
 _BEGIN, _INSIDE, _LAST, _UNIT = "B", "I", "LE", "US"
 _DOCUMENT_START = "-DOCSTART-"
 
 
-def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
-    """The records of a file."""
+def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a file, each with its place there.
+
+    All lines of words have the same number of columns, or else a line break was lost. `-DOCSTART-` lines are free.
+    """
     rows: list[tuple[str, str, int]] = []
     name: str | None = None
-    count = 0
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate([*lines, "\n"], start=1):
-            line = line.rstrip("\n")
-            if line.startswith("# id = "):
-                name = line.removeprefix("# id = ")
-            elif line.strip():
-                columns = line.split("\t") if "\t" in line else line.split()
-                if len(columns) < 2:
-                    raise ValueError(f"{path}, line {number}: expected a word and its tag, got {line!r}.")
-                rows.append((columns[0], columns[-1], number))
-            elif [row[:2] for row in rows] == [(_DOCUMENT_START, "O")]:
-                reading.lost[f"{_DOCUMENT_START} lines left out"] += 1
-                rows, name = [], None
-            elif rows:
-                yield _record(rows, name if name is not None else str(count), path)
-                rows, name, count = [], None, count + 1
+    width: int | None = None
+    count = number = 0
+    for number, line in itertools.chain(lines_of(path, reading), [(None, "")]):
+        where = f"{path}, line {number}" if number is not None else f"{path}, at the end"
+        if line.startswith(_ID):
+            if rows or name is not None:
+                expected = "an empty line before the next sentence" if rows else "a sentence after its id"
+                raise ValueError(f"{where}: expected {expected}, got {shown(line)}.")
+            name = line.removeprefix(_ID)
+            if "\t" in name:
+                raise ValueError(f"{where}: expected an id without tabs, got {shown(name)}: is a line break missing?")
+        elif line.strip():
+            columns = line.split("\t") if "\t" in line else line.split()
+            if len(columns) < 2 or not columns[0]:
+                raise ValueError(f"{where}: expected a word and its tag, got {shown(line)}.")
+            if columns[0] != _DOCUMENT_START:
+                width = len(columns) if width is None else width
+                if len(columns) != width:
+                    raise ValueError(
+                        f"{where}: expected {width} columns, as in the lines before, got {len(columns)} in "
+                        f"{shown(line)}: is a line break missing, or white space in a word?"
+                    )
+            rows.append((columns[0], columns[-1], number))
+        elif [row[:2] for row in rows] == [(_DOCUMENT_START, "O")]:
+            reading.lost[f"{_DOCUMENT_START} lines left out"] += 1
+            rows, name = [], None
+        elif rows:
+            yield f"{path}, line {rows[0][2]}", _record(rows, name if name is not None else str(count), path)
+            rows, name, count = [], None, count + 1
+    if name is not None:
+        raise ValueError(f"{path}, at the end: expected a sentence after its id, {shown(name)}, got none.")
 
 
 def _record(rows: list[tuple[str, str, int]], name: str, path: Path) -> dict[str, Any]:
@@ -49,13 +70,13 @@ def _record(rows: list[tuple[str, str, int]], name: str, path: Path) -> dict[str
             continue
         position, _, kind = tag.partition("-")
         if not kind or len(position) != 1 or position not in _BEGIN + _INSIDE + _LAST + _UNIT:
-            raise ValueError(f"{where}: expected O or a tag like B-Person (BIO or BILOU), got {tag!r}.")
+            raise ValueError(f"{where}: expected O or a tag like B-Person (BIO or BILOU), got {shown(tag)}.")
         if position in _BEGIN + _UNIT:
             entities.append({"type": kind, "start": index, "end": index + 1})
         elif kind_before == kind:
             entities[-1]["end"] = index + 1
         else:
-            raise ValueError(f"{where}: expected the entity to begin with B-{kind}, got {tag!r}.")
+            raise ValueError(f"{where}: expected the entity to begin with B-{kind}, got {shown(tag)}.")
         kind_before = kind if position in _BEGIN + _INSIDE else None
     return {"id": name, "tokens": [word for word, _, _ in rows], "entities": entities, "relations": []}
 
@@ -71,6 +92,9 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         for record in records:
             check_words_have_no_space(record, "columns")
             where = f"columns: record {record['id']!r}"
+            for name in (record["id"], *(entity["type"] for entity in record["entities"])):
+                if any(character in name for character in "\t\n\r"):
+                    raise ValueError(f"{where}: expected names without tabs and line breaks, got {name!r}.")
             if record["relations"]:
                 raise ValueError(f"{where}: expected entities only, got {len(record['relations'])} relations.")
             if not record["tokens"]:
@@ -84,6 +108,6 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
                     raise ValueError(f"{where}: expected entities that do not overlap, got {entity} besides another.")
                 for index in inside:
                     tags[index] = ("B-" if index == entity["start"] else "I-") + entity["type"]
-            file.write(f"# id = {record['id']}\n")
+            file.write(f"{_ID}{record['id']}\n")
             file.writelines(f"{word}\t{tag}\n" for word, tag in zip(record["tokens"], tags))
             file.write("\n")

@@ -9,30 +9,78 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import atomic_writer
+from pydantic import Field
+
+from ...files import atomic_writer, read_json_lines
 from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
-from .json_lines import json_objects
+from ..validation import Identifier, Name, Schema, Text, count_unread_fields, shown, validated
 
 
-def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
-    """The records of an export."""
-    for number, line in json_objects(path):
+class _Entity(Schema):
+    id: Identifier
+    label: Name
+    start_offset: int
+    end_offset: int
+
+
+class _Relation(Schema):
+    id: Any = None
+    type: Name
+    from_id: Identifier
+    to_id: Identifier
+
+
+class _Line(Schema):
+    text: Text
+    entities: list[_Entity]
+    relations: list[_Relation] = []
+    id: Identifier | None = None
+    comments: list[Any] = Field([], alias="Comments")
+
+
+def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of an export, each with its place there."""
+    for number, content in read_json_lines(path):
         where = f"{path}, line {number}"
-        try:
-            index = {entity["id"]: position for position, entity in enumerate(line["entities"])}
-            document = Document(
-                id=str(line.get("id", number)),
-                text=line["text"],
-                entities=[(one["label"], one["start_offset"], one["end_offset"]) for one in line["entities"]],
-                relations=[
-                    (one["type"], index[one["from_id"]], index[one["to_id"]]) for one in line.get("relations", [])
-                ],
+        line = validated(_Line, content, where)
+        count_unread_fields(line, reading.lost, "lines")
+        for entity in line.entities:
+            count_unread_fields(entity, reading.lost, "entities")
+        for relation in line.relations:
+            count_unread_fields(relation, reading.lost, "relations")
+        if "relations" not in content:
+            reading.lost["lines without the field 'relations', read as lines without relations"] += 1
+        reading.lost["comments"] += len(line.comments)
+        document = Document(
+            id=str(number) if line.id is None else line.id,
+            text=line.text,
+            entities=[(entity.label, entity.start_offset, entity.end_offset) for entity in line.entities],
+            relations=_relations(line, where),
+        )
+        for record in records_of(document, reading, where):
+            yield where, record
+
+
+def _relations(line: _Line, where: str) -> list[tuple[str, int, int]]:
+    """The relations by the positions of their entities, which name each other by their ids."""
+    index: dict[str, int] = {}
+    for position, entity in enumerate(line.entities):
+        if entity.id in index:
+            raise ValueError(
+                f"{where}, field 'entities', entry {position}, field 'id': expected each id once, got {shown(entity.id)} "
+                f"again: relations name entities by it."
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{where}: expected a document of Doccano with entities: {error!r}.") from error
-        if line.get("Comments"):
-            reading.lost["comments"] += len(line["Comments"])
-        yield from records_of(document, reading, where)
+        index[entity.id] = position
+    relations = []
+    for number, relation in enumerate(line.relations):
+        for name in ("from_id", "to_id"):
+            if getattr(relation, name) not in index:
+                raise ValueError(
+                    f"{where}, field 'relations', entry {number}, field '{name}': expected the id of an entity of this "
+                    f"line, got {shown(getattr(relation, name))}."
+                )
+        relations.append((relation.type, index[relation.from_id], index[relation.to_id]))
+    return relations
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

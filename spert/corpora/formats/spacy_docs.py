@@ -8,6 +8,7 @@ from ...files import atomic_folder
 from ..documents import Reading
 from ..schema import TEXT_FEATURES
 from ..spacy_extra import import_spacy
+from ..validation import shown
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -33,30 +34,54 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     return doc
 
 
-def record_of(doc: "Doc", default_id: str = "0") -> dict[str, Any]:
+def record_of(doc: "Doc", default_id: str = "0", where: str = "spaCy, document") -> dict[str, Any]:
     """A `Doc` as a record; words that are white space alone (line ends) must not be part of it.
+
+    Args:
+        default_id: the `id` of a document without one.
+        where: file and document, for errors.
 
     Raises:
         ValueError: it has no span group `entities`.
     """
     if GROUP not in doc.spans:
-        raise ValueError(f"spaCy: document {default_id}: expected a span group {GROUP!r}, got {sorted(doc.spans)}.")
+        raise ValueError(f"{where}: expected a span group {GROUP!r}, got {shown(sorted(doc.spans))}.")
     record = {
-        "id": str(doc.user_data.get(_ID, default_id)),
+        "id": doc.user_data.get(_ID, default_id),
         "tokens": [token.text for token in doc],
         "entities": [{"type": span.label_, "start": span.start, "end": span.end} for span in doc.spans[GROUP]],
-        "relations": [dict(relation) for relation in (doc._.relations if doc.has_extension(EXTENSION) else [])],
+        "relations": _with_lists(doc._.relations if doc.has_extension(EXTENSION) else []),
     }
-    if "text" in doc.user_data:
-        record |= {"text": doc.user_data["text"], "words": list(map(list, doc.user_data["words"]))}
-    return record
+    return record | {name: _with_lists(doc.user_data[name]) for name in TEXT_FEATURES if name in doc.user_data}
 
 
-def read(path: Path, reading: Reading) -> Iterator[dict[str, Any]]:
-    """The records of a `DocBin` file."""
+def _with_lists(value: Any) -> Any:
+    """A value whose tuples are lists: a `DocBin` gives lists back as tuples."""
+    return list(map(_with_lists, value)) if isinstance(value, (list, tuple)) else value
+
+
+def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of a `DocBin` file, each with its place there.
+
+    Raises:
+        ValueError: the file is no `DocBin`, or a document is broken; the message names file and document.
+    """
     spacy = _spacy_with_extension()
-    for number, doc in enumerate(spacy.tokens.DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab)):
-        yield record_of(doc, str(number))
+    content = path.read_bytes()
+    try:
+        docs = spacy.tokens.DocBin().from_bytes(content)
+    except Exception as error:  # of many kinds: it is whatever the bytes lead to
+        raise ValueError(f"{path}: expected a DocBin of spaCy, but it cannot be read: {error!r}.") from error
+    made = docs.get_docs(spacy.blank("xx").vocab)
+    for number in range(len(docs)):
+        where = f"{path}, document {number}"
+        try:
+            doc = next(made)
+        except Exception as error:
+            raise ValueError(f"{where}: expected a document of spaCy, but it cannot be read: {error!r}.") from error
+        if ("._.", EXTENSION, None, None) not in doc.user_data:
+            reading.lost[f"documents without the extension {EXTENSION!r}, read as documents without relations"] += 1
+        yield where, record_of(doc, str(number), where)
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,40 @@
+"""Text files of lines: decoded, with the file and the line in every error."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..documents import Reading
+
+MAX_DIGITS = 18
+"""A whole number of more digits is no offset: it does not fit into 64 bits."""
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file, with its line ends as they are, without a byte order mark.
+
+    Raises:
+        ValueError: it is not UTF-8; the message names file and line.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        hint = " It starts as a gzipped file does: unpack it." if content.startswith(b"\x1f\x8b") else ""
+        raise ValueError(
+            f"{path}, line {line}: expected UTF-8, but byte {error.start} of the file cannot be decoded: "
+            f"{error.reason}.{hint}"
+        ) from None
+
+
+def lines_of(path: Path, reading: Reading) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file, without their ends, each with its number, counted from 1.
+
+    A last line that is not ended is counted: the file may have been cut off.
+    """
+    *lines, rest = read_text(path).split("\n")
+    if rest:
+        lines.append(rest)
+        reading.lost[f"last lines without a line break ({path.name}): is the file whole?"] += 1
+    for number, line in enumerate(lines, start=1):
+        yield number, line.removesuffix("\r")

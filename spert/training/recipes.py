@@ -1,0 +1,102 @@
+"""Recipes: settings in a YAML file, each checked where it stands."""
+
+import dataclasses
+import difflib
+import os
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .settings import meanings_of
+
+
+def read_recipe(path: str | os.PathLike[str], settings: type) -> dict[str, Any]:
+    """The settings in a YAML file, each of the type that its flag has and within its bounds.
+
+    Args:
+        settings: a dataclass whose fields are made by `settings.setting`.
+
+    Raises:
+        ValueError: the file is not YAML, sets something twice or that does not exist, or has a value that cannot work.
+            The message names file, line and setting.
+        OSError: the file cannot be read.
+    """
+    text = _read_text(path)
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    meanings = meanings_of(settings)
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    try:
+        loader = yaml.SafeLoader(text)
+        for key, node in _entries(path, loader.get_single_node()):
+            line = key.start_mark.line + 1
+            name = str(key.value)
+            where = f"{path}, line {line}, {name}"
+            if name not in fields:
+                close = difflib.get_close_matches(name, fields, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else "."
+                raise ValueError(f"{path}, line {line}: unknown setting {name!r}{hint}")
+            if name in values:
+                raise ValueError(f"{where}: expected each setting once, but line {lines[name]} sets it as well.")
+            values[name] = _value(loader, node, fields[name], where, meanings[name].secret)
+            lines[name] = line
+            meanings[name].check(where, values[name])
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ValueError(f"{path}, line {line}: expected YAML: {error.problem or error.context}.") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ValueError(f"{path}, line {line}: expected YAML: {error.reason}.") from error
+    except RecursionError:
+        raise ValueError(
+            f"{path}: expected settings, one `name: value` a line, got values nested too deeply."
+        ) from None
+    return values
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
+    content = Path(path).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}, line {line}: expected UTF-8, but byte {error.start} of the file is {content[error.start]:#x}."
+        ) from error
+
+
+def _entries(path: str | os.PathLike[str], node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The keys and values of a recipe; an empty file has none."""
+    if node is None:
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        found = "a list" if isinstance(node, yaml.SequenceNode) else f"{node.value[:100]!r}"
+        line = node.start_mark.line + 1
+        raise ValueError(f"{path}, line {line}: expected settings, one `name: value` a line, got {found}.")
+    return node.value
+
+
+def _value(loader: yaml.SafeLoader, node: yaml.Node, field: dataclasses.Field, where: str, is_secret: bool) -> Any:
+    """A value of the type of its setting. `null` stands for a default of `None`."""
+    (expected,) = set(typing.get_args(field.type) or (field.type,)) - {type(None)}
+    if not isinstance(node, yaml.ScalarNode):
+        found = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+        raise ValueError(f"{where}: expected a value of type {expected.__name__}, got {found}.")
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # a number with too many digits, a date that does not exist
+        raise ValueError(f"{where}: expected a value of type {expected.__name__}, but: {error}.") from error
+    if value is None and field.default is None:
+        return None
+    if expected is float and type(value) is int:
+        return float(value)
+    if expected is str and type(value) is int:  # `folds: 10`
+        return node.value
+    if type(value) is not expected:
+        hint = " (YAML reads 5e-5 as text: write 5.0e-5)" if expected is float else ""
+        found = "another one" if is_secret else repr(value)
+        raise ValueError(f"{where}: expected a value of type {expected.__name__}, got {found}{hint}.")
+    return value

@@ -1,0 +1,299 @@
+"""Models that are damaged, incomplete or hostile are refused when they are loaded; results that are not finite, too."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from spert import SpertModel, SpertProcessor
+from spert.cli import main
+from spert.commands.shared import load_model
+from spert.decoding_spert import decode
+from spert.weights_spert import refuse_weights_that_are_not_finite
+from tests import tiny
+
+WEIGHTS = "model.safetensors"
+SPAN_HEAD = "span_classifier.linear.weight"
+
+
+@pytest.fixture
+def folder(saved_model, tmp_path):
+    return Path(shutil.copytree(saved_model, tmp_path / "model"))
+
+
+def edit_weights(folder, change):
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+
+
+def edit_json(folder, name, change):
+    values = json.loads((folder / name).read_text())
+    change(values)
+    (folder / name).write_text(json.dumps(values))
+
+
+class TestWeights:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda weights: weights.pop(SPAN_HEAD), rf"its files lack {SPAN_HEAD}\."),
+            (
+                lambda weights: [weights.pop(name) for name in list(weights) if "attention" in name],
+                r"its files lack (encoder[\w.]+, ){4}encoder[\w.]+ and 15 more",
+            ),
+            (lambda weights: weights.update({SPAN_HEAD: torch.zeros(2, 3)}), rf"{SPAN_HEAD} \(4, 89\), got \(2, 3\)"),
+            (
+                lambda weights: weights.update(other=torch.zeros(1)),
+                r"only weights that config\.json describes, got other",
+            ),
+            (
+                lambda weights: weights[SPAN_HEAD][1].fill_(float("nan")),
+                rf"NaN or infinity \(in float32\) in {SPAN_HEAD}",
+            ),
+            (
+                lambda weights: weights[SPAN_HEAD][0].fill_(float("-inf")),
+                rf"NaN or infinity \(in float32\) in {SPAN_HEAD}",
+            ),
+        ],
+        ids=["missing", "many-missing", "shape", "unknown", "nan", "infinite"],
+    )
+    def test_are_refused_by_name(self, folder, change, message):
+        edit_weights(folder, change)
+        with pytest.raises(ValueError, match=message):
+            SpertModel.from_pretrained(folder)
+        with pytest.raises(ValueError, match=message):
+            load_model(str(folder))
+
+    def test_are_refused_by_the_code_that_comes_with_a_model(self, folder):
+        edit_weights(folder, lambda weights: weights.pop(SPAN_HEAD))
+        with pytest.raises(ValueError, match=f"its files lack {SPAN_HEAD}"):
+            AutoModel.from_pretrained(folder, trust_remote_code=True)
+
+    def test_of_another_shape_pass_where_that_is_asked_for(self, folder):
+        edit_weights(folder, lambda weights: weights.update({SPAN_HEAD: torch.zeros(2, 3)}))
+        loaded, info = SpertModel.from_pretrained(folder, ignore_mismatched_sizes=True, output_loading_info=True)
+        assert loaded.span_classifier.linear.weight.shape == (4, 89)
+        assert {name for name, *_ in info["mismatched_keys"]} == {SPAN_HEAD}
+
+    def test_that_a_dtype_cannot_hold(self, folder):
+        edit_weights(folder, lambda weights: weights[SPAN_HEAD].fill_(1e6))
+        assert SpertModel.from_pretrained(folder)
+        with pytest.raises(ValueError, match=r"NaN or infinity \(in float16\).* a wider dtype may hold them"):
+            SpertModel.from_pretrained(folder, dtype=torch.float16)
+
+    def test_whose_sum_overflows_are_finite_all_the_same(self):
+        module = torch.nn.Linear(100, 100).half()
+        module.weight.data.fill_(60000)
+        refuse_weights_that_are_not_finite(module, "x")
+        module.weight.data[3, 3] = float("inf")
+        with pytest.raises(ValueError, match=r"x: expected finite weights.* in weight"):
+            refuse_weights_that_are_not_finite(module, "x")
+
+    def test_without_values_are_not_looked_at(self):
+        with torch.device("meta"):
+            refuse_weights_that_are_not_finite(torch.nn.Linear(2, 2), "x")
+
+    def test_of_an_encoder(self, tiny_bert_folder, tmp_path):
+        encoder = Path(shutil.copytree(tiny_bert_folder, tmp_path / "encoder"))
+        name = "encoder.layer.1.output.dense.weight"
+        edit_weights(encoder, lambda weights: [weights.pop(each) for each in list(weights) if "pooler" in each])
+        assert SpertModel.from_encoder(str(encoder), entity_types=["A"])
+        edit_weights(encoder, lambda weights: weights[name].fill_(float("nan")))
+        with pytest.raises(ValueError, match=f"expected finite weights.*{name}"):
+            SpertModel.from_encoder(str(encoder), entity_types=["A"])
+        edit_weights(encoder, lambda weights: weights.pop(name))
+        with pytest.raises(ValueError, match=f"its files lack {name}"):
+            SpertModel.from_encoder(str(encoder), entity_types=["A"])
+
+
+class TestLogitsThatAreNotFinite:
+    @pytest.fixture
+    def batch(self):
+        return tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_of_spans(self, batch, value):
+        model = tiny.model("bert")
+        model.span_classifier.linear.bias.data[1] = value
+        given = torch.zeros((len(tiny.SENTENCES), 1, 2), dtype=torch.long)
+        given[0, 0, 1] = 1
+        with torch.inference_mode():
+            with pytest.raises(
+                RuntimeError, match=r"expected finite logits, got NaN or infinity for \d+ spans of a batch"
+            ):
+                model(**batch)
+            with pytest.raises(RuntimeError, match="NaN or infinity for 1 spans"):
+                model(**batch, given_entities=given)
+
+    def test_of_padding_do_not_count(self, batch):
+        """In half precision the logits of spans that reach into the padding may overflow; they mean nothing."""
+        from spert.candidates_spert import batch_candidate_spans, select_entities
+
+        spans = batch_candidate_spans(batch["word_pieces"], 3)
+        logits = torch.zeros((*spans.shape[:2], 4))
+        logits[spans[..., 1] == 0] = float("inf")
+        assert select_entities(spans, logits).num_pairs == 0
+        logits[1, 0, 2] = float("nan")
+        with pytest.raises(RuntimeError, match="for 1 spans"):
+            select_entities(spans, logits)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+    def test_of_pairs(self, batch, value):
+        model = tiny.model("bert")
+        model.pair_classifier.linear.bias.data[1] = value
+        with torch.inference_mode():
+            outputs = model(**batch)
+        with pytest.raises(RuntimeError, match=r"NaN or infinity for \d+ pairs of entities"):
+            decode(outputs)
+
+    def test_of_a_command(self, folder, tmp_path, monkeypatch, capsys):
+        """Each weight is finite, and their products are not: float16 ends at 65,504."""
+        edit_weights(folder, lambda weights: weights["encoder.embeddings.LayerNorm.weight"].fill_(6e4))
+        (tmp_path / "in.jsonl").write_text('{"tokens": ["Ada", "Park"]}\n')
+        words = ["--model", folder, "--input", tmp_path / "in.jsonl", "--output", tmp_path / "out.jsonl"]
+        monkeypatch.setattr(sys, "argv", ["spert", "predict", *map(str, words), "--dtype", "float16"])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 1
+        assert "expected finite logits" in capsys.readouterr().err
+        assert not (tmp_path / "out.jsonl").exists()
+
+
+def write(name, content):
+    def damage(folder):
+        (folder / name).write_bytes(content(folder / name) if callable(content) else content)
+
+    return damage
+
+
+def set_field(name, **fields):
+    return lambda folder: edit_json(folder, name, lambda values: values.update(fields))
+
+
+def set_encoder_field(**fields):
+    return lambda folder: edit_json(folder, "config.json", lambda values: values["encoder_config"].update(fields))
+
+
+HOSTILE_TOKENIZER = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": [None, "evil.Evil"]}}
+
+DAMAGES = {
+    "weights-cut": (
+        write(WEIGHTS, lambda file: file.read_bytes()[:5000]),
+        rf"{WEIGHTS}: it cannot be read: Safetensor",
+    ),
+    "weights-empty": (write(WEIGHTS, b""), rf"{WEIGHTS}: it cannot be read: SafetensorError: .*header too small"),
+    "weights-gone": (lambda folder: (folder / WEIGHTS).unlink(), r"no file named model\.safetensors"),
+    "configuration-cut": (
+        write("config.json", b'{"a": 1,'),
+        r"config\.json: expected JSON, but line 1, column 9 is not",
+    ),
+    "configuration-list": (write("config.json", b"[]"), r"config\.json: expected an object, got list"),
+    "configuration-null": (write("config.json", b"null"), r"config\.json: expected an object, got NoneType"),
+    "configuration-bytes": (write("config.json", b"\xff"), r"config\.json: expected UTF-8, but byte 0"),
+    "configuration-deep": (write("config.json", b"[" * 10**5), r"config\.json: expected JSON, got values .* too deep"),
+    "configuration-gone": (lambda folder: (folder / "config.json").unlink(), r"config\.json: expected this file"),
+    "encoder-field": (set_encoder_field(hidden_size="x"), r"config\.json: .*'hidden_size' expected int, got str"),
+    "encoder-division": (
+        set_encoder_field(num_attention_heads=0),
+        r"config\.json or model\.safetensors: .*ZeroDivision",
+    ),
+    "encoder-function": (
+        set_encoder_field(hidden_act="nope"),
+        r"config\.json or model\.safetensors: .*KeyError: 'nope'",
+    ),
+    "dtype": (set_field("config.json", dtype="banana"), r"config\.json: it cannot be read: AttributeError: .*banana"),
+    "field": (set_field("config.json", max_span_width="x"), r"config\.json: max_span_width: expected a whole number"),
+    "processor-text": (
+        set_field("processor_config.json", max_pieces="512"),
+        r"processor_config\.json.* max_pieces .*'512'",
+    ),
+    "processor-negative": (set_field("processor_config.json", max_pieces=2), r"processor_config\.json.* more than 2"),
+    "processor-too-long": (
+        set_field("processor_config.json", max_pieces=512),
+        r"max_pieces of at most 128, .* got 512",
+    ),
+    "processor-rules": (
+        set_field("processor_config.json", word_rules=3),
+        r"processor_config\.json.*word_rules .* got 3",
+    ),
+    "processor-misspelt": (
+        set_field("processor_config.json", max_piece=9),
+        r"'max_piece' .* did you mean 'max_pieces'",
+    ),
+    "processor-list": (write("processor_config.json", b"[]"), r"processor_config\.json: expected an object, got list"),
+    "processor-gone": (
+        lambda folder: (folder / "processor_config.json").unlink(),
+        r"processor_config\.json: expected this",
+    ),
+    "tokenizer-cut": (write("tokenizer.json", b"{"), r"tokenizer\.json: expected JSON"),
+    "tokenizer-empty": (write("tokenizer.json", b"{}"), r"tokenizer\.json: it cannot be read"),
+    "tokenizer-gone": (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json: "),
+    "tokenizer-settings": (write("tokenizer_config.json", b"[]"), r"tokenizer_config\.json: expected an object"),
+    "tokenizer-code": (set_field("tokenizer_config.json", **HOSTILE_TOKENIZER), r"names code of its own .*never run"),
+    "tokenizer-code-elsewhere": (
+        set_field("tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": [None, "org/x--evil.E"]}),
+        r"names code of its own .*never run",
+    ),
+    "encoder-code": (
+        set_encoder_field(auto_map={"AutoConfig": "org/x--evil.C", "AutoModel": "org/x--evil.M"}),
+        r"config\.json: .*code of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_or_hostile_folder_is_one_message_with_the_file(folder, damage, monkeypatch, capsys, tmp_path):
+    make, message = DAMAGES[damage]
+    make(folder)
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether to run code"))
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as refused:
+        load_model(str(folder))
+    assert str(folder) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "ran").exists()
+    assert capsys.readouterr().err == "", "transformers' own report is not printed besides"
+
+
+def test_a_tokenizer_of_another_model(folder):
+    edit_json(
+        folder, "tokenizer.json", lambda values: values["model"]["vocab"].update({f"w{n}": 100 + n for n in range(9)})
+    )
+    with pytest.raises(
+        ValueError, match=r"tokenizer of at most 100 pieces, as many as the model has .*, got one of 109"
+    ):
+        load_model(str(folder))
+
+
+def test_trusting_a_models_code_does_not_mean_its_tokenizers(folder, tmp_path):
+    """`trust_remote_code` is for the code beside the model; a tokenizer has none, and may name another repository's."""
+    from transformers import AutoProcessor
+
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    edit_json(folder, "tokenizer_config.json", lambda values: values.update(HOSTILE_TOKENIZER))
+    with pytest.raises(ValueError, match="names code of its own"):
+        SpertProcessor.from_pretrained(folder, trust_remote_code=True)
+    edit_json(
+        folder,
+        "tokenizer_config.json",
+        lambda values: values["auto_map"].update(AutoProcessor="processing_spert.SpertProcessor"),
+    )
+    with pytest.raises(ValueError, match="names code of its own"):
+        AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_real_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def fault(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("spert.evaluation.summary.summarize", fault)
+    monkeypatch.setattr(sys, "argv", ["spert", "summary", "x"])
+    with pytest.raises(KeyError, match="ours"):
+        main()
