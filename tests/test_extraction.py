@@ -212,22 +212,25 @@ def predict_command(model, source, target, *flags):
 
 @pytest.mark.slow
 def test_killed_and_resumed_on_another_number_of_processes(saved_model, records, expected, tmp_path):
-    many = [record | {"id": f"{number}-{record['id']}"} for number in range(40) for record in records]
+    many = [record | {"id": f"{number}-{record['id']}"} for number in range(12) for record in records]
     source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = predict_command(saved_model, source, target, "--shard-size", "100", "--batch-size", "4")
+    command = predict_command(saved_model, source, target, "--shard-size", "30", "--batch-size", "4")
     shards = tmp_path / "out.jsonl.shards"
     times = {}
     for number, flags in enumerate(([], ["--resume"])):
         process = subprocess.Popen([*command, *flags], env=environment, start_new_session=True)
         wanted = 3 * (number + 1)
-        while process.poll() is None and len(list(shards.glob("part-*"))) < wanted:
+        while process.poll() is None and len(list(shards.glob("done-*"))) < wanted:
             time.sleep(0.01)
         assert process.poll() is None, "killed before it ended"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert not target.exists()
-        now = {path.name: path.stat().st_mtime_ns for path in shards.glob("part-*")}
+        parts = [
+            shards / path.name.replace("done", "part").replace(".json", ".jsonl") for path in shards.glob("done-*")
+        ]
+        now = {path.name: path.stat().st_mtime_ns for path in parts}
         assert all(now[name] == moment for name, moment in times.items()), "no shard is made twice"
         times = now
     refused = subprocess.run(command, env=environment, capture_output=True, text=True)

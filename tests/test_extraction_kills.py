@@ -1,6 +1,6 @@
 """`spert predict` in processes of its own: killed at random moments, without standard streams, in other locales.
 
-`make kills` runs the random moments, which take minutes.
+`make kills` runs the random moments, which take minutes; SPERT_KILLS sets how many of each kind there are.
 """
 
 import json
@@ -21,6 +21,7 @@ from tests.extracting import lines, names_in, written
 ROOT = Path(__file__).parent.parent
 SEED = 20
 RECORDS = 600
+KILLS = int(os.environ.get("SPERT_KILLS", "20"))
 
 
 def command(model, source, target, *flags):
@@ -58,7 +59,7 @@ def test_twenty_random_moments(saved_model, source, tmp_path, kind, processes):
     (tmp_path / "whole.jsonl").unlink()
     (tmp_path / "whole.jsonl.run.json").unlink()
     target, kills = tmp_path / "out.jsonl", 0
-    while kills < 20:
+    while kills < KILLS:
         resume = ["--resume"] if target.with_name("out.jsonl.shards").exists() else []
         process = subprocess.Popen(
             command(saved_model, source, target, *flags, *resume),
@@ -126,8 +127,6 @@ def test_no_standard_streams_no_utf8_and_a_name_of_every_kind(saved_model, tmp_p
     assert done.returncode == 0
     assert [one["id"] for one in lines(target)] == ["Zürich"] * 3
     assert json.loads((folder / "öut.jsonl.run.json").read_text("utf-8"))["plan"]["input"] == str(source)
-    again = subprocess.run([*words, "--resume"], env=variables(), capture_output=True, text=True, encoding="utf-8")
-    assert again.stdout == f"{target}: was finished before, there is nothing to do.\n"
     with open("/dev/full", "w") as full:  # nobody can be told of the success, which it is all the same
         done = subprocess.run([*words, "--resume"], env=variables(**locale), stdout=full)
     assert done.returncode == 0

@@ -1,5 +1,6 @@
 """The Ray job, on a real cluster of two workers on this machine."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -57,16 +58,17 @@ def test_two_workers_extract_what_one_process_does(saved_model, tmp_path, monkey
 
 def test_an_actor_takes_documents_words_and_given_entities(saved_model):
     pytest.importorskip("ray")
-    from examples.ray_extraction import Extractor
-
+    spec = importlib.util.spec_from_file_location("ray_extraction", ROOT / "examples" / "ray_extraction.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
     text = "Ada Park joined Northwind Labs in Oslo. Nobody came."
     entities = [{"start": 0, "end": 8, "type": "Person"}, {"start": 34, "end": 38, "type": "Place"}]
     block = pa.Table.from_pylist([{"id": 1, "text": text, "entities": entities}, {"id": 2, "text": "Oslo"}])
-    rows = Extractor(str(saved_model), 2, "one", True)(block).to_pylist()
+    rows = example.Extractor(str(saved_model), 2, "one", True)(block).to_pylist()
     assert [row["id"] for row in rows] == [1, 2]
     assert [entity["type"] for entity in rows[0]["entities"]] == ["Person", "Place"]
     assert rows[0]["sentences"] == [[0, len(text)]]
     words = pa.Table.from_pylist([{"tokens": tiny.SENTENCES[0], "text": "ignored"}, {"tokens": None, "text": None}])
-    rows = Extractor(str(saved_model), 2)(words).to_pylist()
+    rows = example.Extractor(str(saved_model), 2)(words).to_pylist()
     assert rows[0]["text"] == " ".join(tiny.SENTENCES[0])
     assert "expected a text or a list of words, got None" in rows[1]["error"]
