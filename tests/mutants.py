@@ -46,7 +46,7 @@ TESTS = {
     "spert/corpora/columnar.py": "columnar",
     "spert/corpora/folds.py": "folds",
     "spert/evaluation/scores.py": "scores golden",
-    "spert/training/batches.py": "training::TestBatches",
+    "spert/training/batches.py": "batches training::TestBatches",
 }
 """The files that are mutated, and the names of their test files (or of a class in one), the likeliest to fail first."""
 
