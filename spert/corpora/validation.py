@@ -123,7 +123,7 @@ def _message(error: Mapping[str, Any], whole: Any, where: str) -> str:
     elif kind == "string_unicode":
         expected = "expected characters, got half of a surrogate pair"
     elif kind == "too_short":
-        expected = "expected at least one entry"
+        expected = "expected a string that is not empty" if isinstance(value, str) else "expected at least one entry"
     elif kind == "literal_error":
         expected = f"expected {error['ctx']['expected']}"
     else:

@@ -70,6 +70,8 @@ class Kind:
         fields: whether errors name fields.
         notice: what a user is told, which a loss has to change.
         blamed: other files that an error may name: those that do not fit to the corrupted one.
+        without: corruptions that are none to this kind.
+        longest_message: in characters; a message need not repeat a huge value.
         around: what surrounds all cases of the kind.
     """
 
@@ -87,6 +89,8 @@ class Kind:
     fields: bool = True
     notice: Callable[[Outcome], str] = lambda outcome: outcome.out + outcome.err
     blamed: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    longest_message: int = 4_000
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
@@ -151,7 +155,7 @@ class Judge:
         wanted = []
         if len(message.strip().splitlines()) != 1:
             wanted.append("one line")
-        if len(message) > 4_000:
+        if len(message) > kind.longest_message:
             wanted.append("a short message")
         if not any(name in message for name in (Path(kind.file).name, *kind.blamed)):
             wanted.append(f"the file {kind.file}")
@@ -162,6 +166,7 @@ class Judge:
             kind.fields
             and corruption.is_of_a_field
             and any(isinstance(part, str) for part in corruption.path)
+            and not any(isinstance(part, str) and part in message for part in corruption.path)
             and not re.search(r"field '|, entry \d|\[key\]|: expected an? ", message)
         ):
             wanted.append("the field")
@@ -179,7 +184,8 @@ class Judge:
             return Verdict(WRONG, f"it should have been refused ({error!r}), and gave {str(result)[:600]}")
         if result != expected:
             return Verdict(WRONG, f"expected {str(expected)[:600]}, got {str(result)[:600]}")
-        loses = corruption.name in ("missing", "misspelt", "null") and isinstance(corruption.path[-1:][0], str)
+        names_a_field = bool(corruption.path) and isinstance(corruption.path[-1], str)
+        loses = corruption.name in ("missing", "misspelt", "null") and names_a_field
         if loses and kind.size(result) < kind.size(self.clean) and not said:
             return Verdict(WRONG, f"what is lost is not said: {str(result)[:600]}")
         return Verdict(RIGHT, str(result)[:200])

@@ -772,6 +772,7 @@ KINDS = [
             lambda found: 0,
             numbered("record"),
             others={"other.json": dump_json(RECORDS)},
+            longest_message=200_000,  # shows both sentences
         )
         for option in ("--predictions", "--references")
     ),

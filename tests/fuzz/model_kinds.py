@@ -15,6 +15,7 @@ from unittest import mock
 import yaml
 
 from tests import tiny
+from tests.fuzz.corruptions import DIGITS, NESTED
 from tests.fuzz.judging import Kind, Outcome, outcome_of, spert
 from tests.fuzz.kinds import checked, dump_json, dump_lines, json_of
 
@@ -103,6 +104,13 @@ def _lines_to_predict(content: bytes) -> list[Any]:
     return records
 
 
+def _list_to_predict(content: bytes) -> Any:
+    """A list of records; a value that JSON readers refuse makes its record one to be refused."""
+    for unreadable in (NESTED, DIGITS):
+        content = content.replace(unreadable.encode(), b'"\\ud800"')
+    return json_of(content)
+
+
 def _text_lines(content: bytes) -> list[Any]:
     lines = content.split(b"\n")
     records: list[Any] = []
@@ -134,11 +142,14 @@ def _rows(content: bytes) -> Any:
     return pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
 
 
+_LONG_TEXTS = ("nested", "nested objects", "huge")
+"""What is a corruption elsewhere is a long text in a file of texts, and reading it takes a minute."""
+
 INPUT = [{"text": "Ada Park joined Northwind Labs .", "note": 3}, {"text": "Zürich of Oslo", "note": 4}]
 WORDS = [{"tokens": ["Ada", "Park", "of", "Zürich"], "orig_id": 1}, {"tokens": ["Oslo"], "orig_id": 2}]
 
 
-def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any) -> Kind:
+def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any, *without: str) -> Kind:
     return Kind(
         name,
         file,
@@ -150,6 +161,7 @@ def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any) -> Kind
         predicted,
         fields=False,
         around=with_a_loaded_model,
+        without=without,
     )
 
 
@@ -236,7 +248,7 @@ def _settings(value: Any) -> Any:
     from spert.training.arguments import TrainingArguments
 
     known = TrainingArguments(dataset_name="conll04").to_dict()
-    assert value["dataset_name"]
+    assert type(value["dataset_name"]) in (str, int)  # whether there is such a corpus is seen later
     assert set(value) <= set(known)
     for name, of_name in value.items():
         if of_name is None:
@@ -329,8 +341,8 @@ def _model_kinds() -> list[Kind]:
 
 KINDS = [
     _prediction("`predict`, JSON Lines", "x.jsonl", INPUT, dump_lines, _lines_to_predict),
-    _prediction("`predict`, SpERT JSON", "x.json", WORDS, dump_json, json_of),
-    _prediction("`predict`, text", "x.txt", [one["text"] for one in INPUT], _dump_text, _text_lines),
+    _prediction("`predict`, SpERT JSON", "x.json", WORDS, dump_json, _list_to_predict),
+    _prediction("`predict`, text", "x.txt", [one["text"] for one in INPUT], _dump_text, _text_lines, *_LONG_TEXTS),
     _prediction("`predict`, Parquet", "x.parquet", INPUT, _parquet, _rows),
     Kind(
         "metrics.json",
@@ -360,6 +372,7 @@ KINDS = [
             "b/metrics.json": dump_json(METRICS),
             "b/run.json": dump_json(RUN),
         },
+        fields=False,  # runs that do not fit together are named with their corpora, not with a field
         blamed=("/b", "/a"),
     ),
     Kind(
@@ -373,6 +386,7 @@ KINDS = [
         _printed_settings,
         size=lambda found: 0,
         fields=False,
+        longest_message=200_000,  # shows the value
     ),
     *_model_kinds(),
 ]

@@ -27,5 +27,6 @@ def judge_in(kind: Kind, folder: Path) -> Iterator[Judge]:
 def cases_of(kind: Kind, judge: Judge, seed: int, sample: int | None = None) -> list[Corruption]:
     """The corruptions of a kind, or a sample of them that the seed decides."""
     generator = random.Random(seed)
-    cases = [*field_corruptions(kind.value), *file_corruptions(judge.content, generator)]
+    every = [*field_corruptions(kind.value), *file_corruptions(judge.content, generator)]
+    cases = [case for case in every if case.name not in kind.without]
     return cases if sample is None else generator.sample(cases, min(sample, len(cases)))

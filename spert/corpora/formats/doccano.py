@@ -67,8 +67,8 @@ def _relations(line: _Line, where: str) -> list[tuple[str, int, int]]:
     for position, entity in enumerate(line.entities):
         if entity.id in index:
             raise ValueError(
-                f"{where}, field 'entities', entry {position}, field 'id': expected each id once, got {shown(entity.id)} "
-                f"again: relations name entities by it."
+                f"{where}, field 'entities', entry {position}, field 'id': expected each id once, got "
+                f"{shown(entity.id)} again: relations name entities by it."
             )
         index[entity.id] = position
     relations = []

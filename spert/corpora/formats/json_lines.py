@@ -60,7 +60,8 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
             outside = len("".join(line.text.split())) - sum(
                 len("".join(line.text[start:end].split())) for start, end in words
             )
-            reading.lost["characters outside of 'words', which become no words"] += outside
+            if outside:
+                reading.lost["characters outside of 'words', which become no words"] += outside
         for index, entity in enumerate(line.entities):
             place = f"{where}, field 'entities', entry {index}"
             check_covered_text(line.text, entity.start, entity.end, entity.text, place)
