@@ -22,10 +22,10 @@ def plain(text: Any) -> str:
 
 
 def code(text: Any) -> str:
-    """A name or a path as code within a line of Markdown; one that would leave the code is shown as plain text.
+    r"""A name or a path as code within a line of Markdown; one that would leave the code is shown as plain text.
 
     >>> code("works_for"), code("a`b")
-    ('`works_for`', 'a\\\\`b')
+    ('`works_for`', 'a\\`b')
     """
     line = _one_line(text)
     return plain(line) if not line.strip() or re.search(r"[`|<]", line) else f"`{line}`"
