@@ -134,13 +134,14 @@ class SpertModel(SpertPreTrainedModel):
         """
         may_mismatch = kwargs.pop("ignore_mismatched_sizes", False)
         wants_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(
+        loaded: Any = super().from_pretrained(
             pretrained_model_name_or_path,
             *model_args,
             ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
             **kwargs,
         )
+        model, info = loaded
         refuse_other_weights(info, pretrained_model_name_or_path, may_mismatch=may_mismatch)
         refuse_weights_that_are_not_finite(model, pretrained_model_name_or_path)
         return (model, info) if wants_info else model

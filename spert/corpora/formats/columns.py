@@ -28,7 +28,8 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     rows: list[tuple[str, str, int]] = []
     name: str | None = None
     width: int | None = None
-    count = number = 0
+    number: int | None
+    count = 0
     for number, line in itertools.chain(lines_of(path, reading), [(None, "")]):
         where = f"{path}, line {number}" if number is not None else f"{path}, at the end"
         if line.startswith(_ID):
