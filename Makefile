@@ -10,7 +10,7 @@ DATA_DIR ?= data
 DEMO_SENTENCE := Vera Lund, who lives in Tromso with her husband Nils Lund, works for Polar Kayaks, the maker of the Sea Needle.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast style quality lint types benchmark clean
+.PHONY: help install demo test fuzz test-fast style quality lint types benchmark clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ demo: install ## Train on the shipped corpus, score, and extract from a sentence
 
 test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: install ## Corrupt every field of every kind of file: a table of what was refused, read rightly, or went wrong.
+	$(BIN)/python -m tests.fuzz
 
 test-fast: install ## The tests that take seconds.
 	$(BIN)/python -m pytest -n 2 -m "not slow"

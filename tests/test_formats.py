@@ -398,7 +398,7 @@ class TestOddFiles:
         line = {("entites" if name == "entities" else name): value for name, value in self.LINE.items()}
         (tmp_path / "x.jsonl").write_text(json.dumps(line))
         with pytest.raises(
-            ValueError, match="line 1: expected a field 'entities', got only .*'entites' may be misspelt"
+            ValueError, match=r"line 1: expected a field 'entities', got only .*'entites' may be misspelt"
         ):
             read_records(tmp_path / "x.jsonl", Reading())
         line = {("relatoins" if name == "relations" else name): value for name, value in self.LINE.items()}

@@ -81,17 +81,18 @@ def _document(annotations: Path, text: str, reading: Reading) -> Document:
             relation_names.add(name)
             arrows.append((kind, head, tail, where))
         elif match := _EQUIVALENCE.fullmatch(line):
-            arrows.append((*match.groups(), where))
+            kind, head, tail = match.groups()
+            arrows.append((kind, head, tail, where))
         elif line[0] in "R*":
             raise ValueError(f"{where}: expected a relation of two entities, got {shown(line)}.")
         elif _LEFT_OUT.fullmatch(line):
             reading.lost["lines that are neither entity nor relation"] += 1
         else:
             raise ValueError(f"{where}: expected an annotation in brat's standoff format, got {shown(line)}.")
-    for _, *ends, where in arrows:
-        for end in ends:
-            if end not in index:
-                raise ValueError(f"{where}: expected an entity of this file, got {end!r}.")
+    for _, head, tail, where in arrows:
+        for entity in (head, tail):
+            if entity not in index:
+                raise ValueError(f"{where}: expected an entity of this file, got {entity!r}.")
     return Document(
         unquote(annotations.stem),
         text,
