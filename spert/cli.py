@@ -16,6 +16,7 @@ from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
 from .commands.summary import summary
+from .commands.tune import tune
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -37,7 +38,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, evaluate, score, summary, compare, export, push):
+for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 
@@ -55,7 +56,7 @@ def main() -> None:
         sys.exit(1)
     except UnicodeEncodeError as error:
         typer.echo(
-            f"spert: expected names and text that UTF-8 can hold, got {error.object[:200]!r}. Where it is the name of a "
+            f"spert: expected names and text that UTF-8 can hold, got {error.object[:200]!r}. If it is the name of a "
             f"file, rename the file, or set PYTHONUTF8=1 if the locale is not one of UTF-8.",
             err=True,
         )
@@ -77,7 +78,7 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

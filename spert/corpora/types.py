@@ -145,7 +145,7 @@ def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
     splits = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
     found: list[CorpusTypes] = []
     for split in splits:
-        for line in (split.info.description or "").splitlines():
+        for line in (split.info.description or "").split("\n"):
             if line.startswith(_MARK):
                 types = types_from_json(json.loads(line[len(_MARK) :]), "the dataset's description")
                 if types not in found:

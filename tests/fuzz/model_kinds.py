@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import math
 import shutil
 import statistics
 import tempfile
@@ -139,7 +140,12 @@ def _parquet(value: Any) -> bytes:
 def _rows(content: bytes) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
+    rows = pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
+    # JSON has no numbers that are not finite: `spert predict` writes those that it carries as text.
+    return [
+        {name: str(one) if isinstance(one, float) and not math.isfinite(one) else one for name, one in row.items()}
+        for row in rows
+    ]
 
 
 _LONG_TEXTS = ("nested", "nested objects", "huge")

@@ -1,0 +1,1 @@
+"""Tuning: thresholds by type and temperatures of a trained model, found on annotated sentences."""

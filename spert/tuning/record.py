@@ -1,0 +1,194 @@
+"""Tuned values in a model's folder: written so that a kill at any moment leaves a whole model, and undone again.
+
+`tuning.json` remembers the values from before. It is written first, and knows every state in which a kill can leave
+`config.json`: with the values from before, with those of an earlier tuning, and with the new ones.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..files import atomic_folder, atomic_writer, is_partial, read_json, remove, write_json
+from ..hub import CARD
+from .plots import CALIBRATION, PRECISION_RECALL, draw_calibration, draw_precision_recall
+from .tuner import TUNED_FIELDS, Tuned, report_of
+
+CONFIG = "config.json"
+TUNING = "tuning.json"
+
+_SECTION = "## Tuned thresholds"
+_BEFORE_SECTION = "## Training"
+_THRESHOLD_TEXT = re.compile(r"scores of at least (\S+) are relations")
+_TUNED_TEXT = "scores of at least the thresholds below are relations"
+
+
+def untuned_values(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], bool]:
+    """The values of `TUNED_FIELDS` in a model's configuration before it was tuned, as far as the file holds them.
+
+    Returns:
+        The values, and whether `tuning.json` is about this configuration, or there is none. Where it is not, somebody
+        has changed the values since: the present ones are then the untuned ones.
+
+    Raises:
+        FileNotFoundError: the folder has no `config.json`.
+    """
+    present = _values(_read_config(folder))
+    if not (Path(folder) / TUNING).is_file():
+        return present, True
+    record = read_json(Path(folder) / TUNING)
+    known = [record[name] for name in ("before", "after", "replaced")]
+    return (record["before"], True) if present in known else (present, False)
+
+
+def write_tuning(
+    folder: str | os.PathLike[str], before: Mapping[str, Any], tuned: Tuned, about: Mapping[str, Any]
+) -> None:
+    """Write tuned values into a model's configuration; everything else in the folder stays as it is.
+
+    Args:
+        folder: the model's.
+        before: its untuned values (`untuned_values`).
+        tuned: what was found.
+        about: what it was found on and how, for `tuning.json`.
+    """
+    place = Path(folder)
+    config = _read_config(folder)
+    record = {
+        **about,
+        "before": dict(before),
+        "after": dict(tuned.fields),
+        "replaced": _values(config),
+        **report_of(tuned),
+    }
+    write_json(place / TUNING, record)
+    _write_config(folder, {**config, **tuned.fields})
+    draw_calibration(place / CALIBRATION, tuned)
+    draw_precision_recall(place / PRECISION_RECALL, tuned, str(about["split"]))
+    if (place / CARD).is_file():
+        card = _with_section(_without_section(_read_text(place / CARD)), _section_of(record))
+        _write_text(place / CARD, _THRESHOLD_TEXT.sub(_TUNED_TEXT, card))
+
+
+def reset_tuning(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Put the untuned values back, and remove what tuning wrote. A reset that was killed can be repeated.
+
+    Returns:
+        The untuned values.
+
+    Raises:
+        ValueError: the model is not tuned, or its values were changed since.
+    """
+    place = Path(folder)
+    config = _read_config(folder)
+    if not (place / TUNING).is_file():
+        raise ValueError(f"{folder}: expected a tuned model, got a folder without {TUNING}. There is nothing to undo.")
+    before, is_known = untuned_values(folder)
+    if not is_known:
+        raise ValueError(
+            f"{place / CONFIG}: expected the values that tuning wrote, got others: they were changed since. Nothing "
+            f"was undone. 'before' in {TUNING} holds the untuned values; remove that file to keep the present ones."
+        )
+    _write_config(folder, {name: value for name, value in config.items() if name not in TUNED_FIELDS} | before)
+    if (place / CARD).is_file():
+        card = _without_section(_read_text(place / CARD))
+        _write_text(place / CARD, card.replace(_TUNED_TEXT, _threshold_text(before)))
+    for name in (CALIBRATION, PRECISION_RECALL, TUNING):
+        remove(place / name)
+    return before
+
+
+def copy_model(folder: str | os.PathLike[str], output: str | os.PathLike[str], tune: Any) -> None:
+    """Copy the files of a model's folder, but not what is in folders inside of it, and tune the copy before it appears.
+
+    Args:
+        tune: is called with the folder of the copy.
+
+    Raises:
+        FileExistsError: a model stands in `output`.
+    """
+    if (Path(output) / CONFIG).exists():
+        raise FileExistsError(f"{output}: a model stands here. Name another folder with --output.")
+    with atomic_folder(output, last=CONFIG) as staging:
+        for file in sorted(Path(folder).iterdir()):
+            if file.is_file() and not is_partial(file):
+                shutil.copyfile(file, staging / file.name)
+        tune(staging)
+
+
+def _read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: expected a trained model's folder, got one without {CONFIG}.")
+    config: dict[str, Any] = read_json(path)
+    return config
+
+
+def _values(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in TUNED_FIELDS if name in config}
+
+
+def _write_config(folder: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
+    """Write a configuration as transformers writes it, so that a reset gives back the same bytes."""
+    _write_text(Path(folder) / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_writer(path) as file:
+        file.write(text)
+
+
+def _threshold_text(before: Mapping[str, Any]) -> str:
+    return f"scores of at least {before.get('relation_threshold', 0.4)} are relations"
+
+
+def _with_section(card: str, section: str) -> str:
+    """A card with the section, in front of the one on training or at the end."""
+    place = card.find(f"\n{_BEFORE_SECTION}\n")
+    place = len(card.rstrip()) + 1 if place < 0 else place + 1
+    return card[:place] + section + "\n" + card[place:]
+
+
+def _without_section(card: str) -> str:
+    return re.sub(rf"^{_SECTION}\n.*?\n(?=## |\Z)", "", card, flags=re.MULTILINE | re.DOTALL)
+
+
+def _section_of(record: Mapping[str, Any]) -> str:
+    """The section of the model card."""
+    held_out = record["relation_threshold"]["cross_validated_f1"]
+    untuned = record["cross_validated_relation_f1_by_entity_thresholds"]["untuned"]["untuned"]
+    choice = record["relation_threshold"]["choice"]
+    on_split = record["relation_threshold"]["on_split"]
+    about = {"untuned": "those from before", "common": "one for all types", "by-type": "one for each type"}
+    lines = [
+        _SECTION,
+        "",
+        f"`spert tune` found thresholds and temperatures on the {record['sentences']} sentences of the split "
+        f"`{record['split']}` of {record['dataset']}. **The scores above are those of the untuned model**; "
+        f"`spert evaluate` prints those of the tuned one.",
+        "",
+        f"* Strict relation F1 on that split: {on_split['before']['f1']:.4f} untuned, {on_split['after']['f1']:.4f} "
+        f"tuned; cross-validated inside of it {untuned['mean']:.4f} untuned, "
+        f"{held_out[choice]['mean']:.4f} tuned.",
+        f"* Thresholds of relations: {about[choice]}.",
+    ]
+    for name, calibrated in record["temperature"].items():
+        error = calibrated["expected_calibration_error"]
+        lines.append(
+            f"* Temperature of {name}: {calibrated['after']:g}; expected calibration error {error['before']:.4f} "
+            f"before, {error['after']:.4f} after."
+        )
+    lines += ["", "| type | gold | threshold |", "|---|---|---|"]
+    for name in ("entity", "relation"):
+        if record[f"{name}_threshold"]["choice"] != "untuned" or name == "relation":
+            for kind, values in record[f"{name}_threshold"]["types"].items():
+                lines.append(f"| {kind} | {values['gold']} | {values['after']:g} |")
+    lines += ["", f"![Calibration]({CALIBRATION})", "", f"![Precision and recall]({PRECISION_RECALL})", ""]
+    return "\n".join(lines)
