@@ -35,6 +35,9 @@ demo: install ## Train on the shipped corpus, score, and extract from a sentence
 test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+fuzz: install ## Corrupt every field of every kind of file: a table of what was refused, read rightly, or went wrong.
+	$(BIN)/python -m tests.fuzz
+
 test-fast: install ## The tests that take seconds.
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 

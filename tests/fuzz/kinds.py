@@ -357,7 +357,7 @@ def numbered(name: str, first: int = 0) -> Callable[[Corruption], str | None]:
 
 def any_line(corruption: Corruption) -> str | None:
     """Errors name a line; which one it is depends on what the corruption leads to."""
-    return r"line \d+|at the end"
+    return r"line \d+|at the end|sentence \d"
 
 
 def any_row(corruption: Corruption) -> str | None:

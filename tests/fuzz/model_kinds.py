@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import math
 import shutil
 import statistics
 import tempfile
@@ -139,7 +140,12 @@ def _parquet(value: Any) -> bytes:
 def _rows(content: bytes) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
+    rows = pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
+    # JSON has no numbers that are not finite: `spert predict` writes those that it carries as text.
+    return [
+        {name: str(one) if isinstance(one, float) and not math.isfinite(one) else one for name, one in row.items()}
+        for row in rows
+    ]
 
 
 _LONG_TEXTS = ("nested", "nested objects", "huge")
@@ -161,7 +167,7 @@ def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any, *withou
         predicted,
         fields=False,
         around=with_a_loaded_model,
-        without=without,
+        without=("huge", *without),  # a word of 50,000 letters takes a minute to read
     )
 
 
@@ -198,9 +204,10 @@ def _mean_of_metrics(value: Any) -> Any:
         for name, scores in value[f"{task}_per_type"].items():
             assert type(name) is str
             assert type(scores["support"]) is int
-            assert scores["support"] == 4  # both runs were scored on one corpus
-            assert name == "Person"
-        assert value[f"{task}_per_type"]
+            if task != "rel_strict":  # it has the support of rel_boundary
+                assert scores["support"] == 4  # both runs were scored on one corpus
+                assert name == "Person"
+        assert value[f"{task}_per_type"] or task == "rel_strict"
     return {name: statistics.mean([value[name], 0.5]) for name in _SCORES}
 
 
@@ -256,7 +263,7 @@ def _settings(value: Any) -> Any:
         elif isinstance(of_name, str):
             of_name.encode()
     numbers = {name: float(value[name]) for name in ("learning_rate",) if name in value}
-    return known | value | numbers
+    return known | value | numbers | {"dataset_name": str(value["dataset_name"])}
 
 
 def _printed_settings(folder: Path, outcome: Outcome) -> Any:
@@ -355,6 +362,7 @@ KINDS = [
         _mean,
         size=lambda found: 0,
         others={"b/metrics.json": dump_json(METRICS)},
+        fields=False,  # runs that do not fit together are named with their counts, not with a field
         blamed=("/b", "/a"),
     ),
     Kind(

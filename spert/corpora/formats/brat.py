@@ -90,9 +90,9 @@ def _document(annotations: Path, text: str, reading: Reading) -> Document:
         else:
             raise ValueError(f"{where}: expected an annotation in brat's standoff format, got {shown(line)}.")
     for _, head, tail, where in arrows:
-        for name in (head, tail):
-            if name not in index:
-                raise ValueError(f"{where}: expected an entity of this file, got {name!r}.")
+        for entity in (head, tail):
+            if entity not in index:
+                raise ValueError(f"{where}: expected an entity of this file, got {entity!r}.")
     return Document(
         unquote(annotations.stem),
         text,

@@ -28,10 +28,10 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     rows: list[tuple[str, str, int]] = []
     name: str | None = None
     width: int | None = None
-    number: int | None
     count = 0
-    for number, line in itertools.chain(lines_of(path, reading), [(None, "")]):
-        where = f"{path}, line {number}" if number is not None else f"{path}, at the end"
+    end = (0, "")  # an empty line, which ends the last sentence
+    for number, line in itertools.chain(lines_of(path, reading), [end]):
+        where = f"{path}, line {number}"
         if line.startswith(_ID):
             if rows or name is not None:
                 expected = "an empty line before the next sentence" if rows else "a sentence after its id"

@@ -25,7 +25,8 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     except FileNotFoundError:
         raise
     except (ValueError, OSError, NotImplementedError) as error:  # pyarrow's errors are kinds of these
-        raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {reason}") from error
     for number, row in enumerate(rows):
         if row.get("orig_id") is None:
             row.pop("orig_id", None)

@@ -72,7 +72,7 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
         docs = spacy.tokens.DocBin().from_bytes(content)
     except Exception as error:  # of many kinds: it is whatever the bytes lead to
         raise ValueError(f"{path}: expected a DocBin of spaCy, but it cannot be read: {error!r}.") from error
-    made = docs.get_docs(spacy.blank("xx").vocab)
+    made = docs.get_docs(spacy.vocab.Vocab())
     for number in range(len(docs)):
         where = f"{path}, document {number}"
         try:
