@@ -7,10 +7,12 @@ SHIPPED := $(wildcard *_spert.py)
 DEMO_DIR := outputs/demo
 MODEL ?= outputs/conll04-42
 DATA_DIR ?= data
+N ?= 60
+SEED ?= 0
 DEMO_SENTENCE := Vera Lund, who lives in Tromso with her husband Nils Lund, works for Polar Kayaks, the maker of the Sea Needle.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast style quality lint types benchmark clean
+.PHONY: help install demo test test-fast fuzz kills mutants style quality lint types benchmark clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -35,6 +37,12 @@ test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it th
 
 test-fast: install ## The tests that take seconds.
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+kills: install ## Kill training and `spert predict` at many random moments: half an hour.
+	$(BIN)/python -m pytest -m kills
+
+mutants: install ## Try N small faults, sampled with SEED, and print those that no fast test notices (minutes).
+	$(BIN)/python tests/mutants.py --number $(N) --seed $(SEED)
 
 style: install ## Bring the code into shape.
 	$(BIN)/ruff check --fix .

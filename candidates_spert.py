@@ -54,8 +54,8 @@ def refuse_not_finite(number: int, what: str) -> None:
     """
     if number:
         raise RuntimeError(
-            f"SpertModel: expected finite logits, got NaN or infinity for {number} {what} of a batch. Float16 overflows "
-            f"with some encoders: take bfloat16 or float32. With float32 the weights are at fault."
+            f"SpertModel: expected finite logits, got NaN or infinity for {number} {what} of a batch. In float16 some "
+            f"encoders overflow: take bfloat16 or float32. With float32 the weights are at fault."
         )
 
 

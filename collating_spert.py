@@ -6,6 +6,7 @@ trainer = Trainer(model, args, train_dataset=train, data_collator=SpertDataColla
 ```
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from torch.utils.data import Dataset
 from transformers.utils import logging
 
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
-from .sampling_spert import negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
+from .sampling_spert import happens, negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
+from .words_spert import refine_words
 
 if TYPE_CHECKING:
     from .configuration_spert import SpertConfig
+    from .encoding_spert import EncodedSentence
     from .processing_spert import SpertProcessor
 
 logger = logging.get_logger(__name__)
@@ -47,6 +50,9 @@ class SpertTrainingDataset(Dataset):
         num_negative_spans: random spans drawn for each sentence (paper, section 4.1: 100).
         num_negative_relations: random pairs drawn for each sentence (paper, section 4.1: 100).
         weak_negative_relations: draw pairs of random spans instead of unrelated gold entities (the paper's ablation).
+        finer_words_ratio: how often a sentence is read in finer words: those of the corpus, split again by the general
+            splitter. Gold entities keep their borders, and negatives begin and end inside of the corpus's words, so
+            that the model learns that neither `Nov` nor `.` is an entity where `Nov.` is one.
         seed: decides every draw, together with the epoch and the record's position.
 
     Raises:
@@ -63,6 +69,7 @@ class SpertTrainingDataset(Dataset):
         num_negative_spans: int = 100,
         num_negative_relations: int = 100,
         weak_negative_relations: bool = False,
+        finer_words_ratio: float = 0.0,
         seed: int = 42,
     ):
         for name, number in (
@@ -71,11 +78,16 @@ class SpertTrainingDataset(Dataset):
         ):
             if number < 0:
                 raise ValueError(f"SpertTrainingDataset.{name}: expected 0 or more, got {number}.")
+        if not 0 <= finer_words_ratio <= 1:
+            raise ValueError(
+                f"SpertTrainingDataset.finer_words_ratio: expected a number from 0 to 1, got {finer_words_ratio}."
+            )
         self.max_span_width = config.max_span_width
         self.num_relation_types = len(config.relation_types)
         self.num_negative_spans = num_negative_spans
         self.num_negative_relations = num_negative_relations
         self.weak_negative_relations = weak_negative_relations
+        self.finer_words_ratio = finer_words_ratio
         self.seed = seed
         # Shared memory: a loader worker that lives through many epochs sees the change, too.
         self._epoch = torch.zeros((), dtype=torch.long).share_memory_()
@@ -87,6 +99,19 @@ class SpertTrainingDataset(Dataset):
                 f"of their record and were merged into it."
             )
         self._encoded = processor.encode([list(record["tokens"]) for record in records])
+        self._finer: dict[int, tuple[EncodedSentence, _Gold]] = {}  # the sentences whose words can be split again
+        if finer_words_ratio > 0:
+            finer = {index: _in_finer_words(record) for index, record in enumerate(records)}
+            finer = {
+                index: record
+                for index, record in finer.items()
+                if len(record["tokens"]) > len(records[index]["tokens"])
+            }
+            encoded = processor.encode([record["tokens"] for record in finer.values()])
+            self._finer = {
+                index: (sentence, _Gold(record, index, config))
+                for (index, record), sentence in zip(finer.items(), encoded)
+            }
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch to draw negatives for. Trainer and accelerate call this at the start of each epoch."""
@@ -98,6 +123,8 @@ class SpertTrainingDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         encoded, gold = self._encoded[index], self._gold[index]
         generator = record_generator(self.seed, int(self._epoch), index)
+        if index in self._finer and happens(self.finer_words_ratio, generator):
+            encoded, gold = self._finer[index]
         negatives = negative_spans(
             len(encoded.words), gold.spans, self.max_span_width, self.num_negative_spans, generator
         )
@@ -174,6 +201,16 @@ def distinct_entities(entities: Sequence[Mapping[str, Any]]) -> tuple[list[int],
             kept.append(position)
         indices.append(found[key])
     return indices, kept
+
+
+def _in_finer_words(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record in the words of `refine_words`."""
+    words = refine_words(record["tokens"])
+    borders = [0, *itertools.accumulate(map(len, words))]
+    entities = [
+        {**entity, "start": borders[entity["start"]], "end": borders[entity["end"]]} for entity in record["entities"]
+    ]
+    return {**record, "tokens": [part for parts in words for part in parts], "entities": entities}
 
 
 class _Gold:

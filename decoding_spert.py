@@ -16,7 +16,7 @@ from .options_spert import NO_ENTITY, DecodingOptions
 from .spans_spert import ordered_pairs
 
 if TYPE_CHECKING:
-    from .modeling_spert import SpertOutput
+    from .outputs_spert import SpertOutput
 
 DROPPED = -1
 

@@ -13,19 +13,18 @@ Axes: `batch` sentences, `pieces` of the encoder's input, `words`, `spans`, `pai
 
 import inspect
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
 
 from .candidates_spert import FoundEntities, batch_candidate_spans, select_entities
-from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS, SpertConfig
+from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
 from .heads_spert import HeadTransfer, PairClassifier, SpanClassifier, limit_of, transfer_heads
+from .losses_spert import entity_loss, relation_loss
 from .options_spert import DecodingOptions
+from .outputs_spert import SpertOutput
 from .spans_spert import (
     RangePooler,
     count_words,
@@ -49,43 +48,6 @@ CANDIDATE_CHUNK_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
 """Candidate pairs are scored in chunks of about this many context numbers (`candidates × hidden`): 4 MB in float32 on a
 CPU, 256 MB on a GPU.
 """
-
-
-@dataclass
-class SpertOutput(ModelOutput):
-    """What [`SpertModel`] returns.
-
-    `loss`, `entity_loss` and `relation_loss` are there with labels, `relation_logits` where `pairs` were given, and the
-    candidates with `decoding` where they were not.
-
-    Shapes:
-        loss: scalar, `entity_loss + relation_loss`
-        entity_loss: scalar, mean cross-entropy over the spans of the batch that are not padding
-        relation_loss: scalar, mean over the pairs of the batch that are not padding of the mean binary cross-entropy
-            over relation types
-        entity_logits: `(batch, spans, 1 + entity types)`, float32; column 0 means "no entity". Rows of padding spans
-            hold nothing of meaning.
-        relation_logits: `(batch, pairs, relation types)`, float32
-        spans: `(batch, spans, 2)`, the word ranges that were scored, `[0, 0)` for padding
-        candidate_entities: `(entities, 2)`, sentence and index into `spans` of every span that is predicted to be an
-            entity, or of every given entity; by sentence and then in the order of `spans`
-        candidate_counts: `(batch,)`, the number of candidate entities of each sentence; row `i` of `candidate_logits`
-            belongs to the pair `ordered_pairs(candidate_counts, i)` of rows of `candidate_entities`
-        candidate_logits: `(candidates, relation types)`, float32, for all ordered pairs of distinct candidate entities
-            of one sentence
-        decoding: not a tensor: what counts as found, from the model's configuration
-    """
-
-    loss: Tensor | None = None
-    entity_loss: Tensor | None = None
-    relation_loss: Tensor | None = None
-    entity_logits: Tensor | None = None
-    relation_logits: Tensor | None = None
-    spans: Tensor | None = None
-    candidate_entities: Tensor | None = None
-    candidate_counts: Tensor | None = None
-    candidate_logits: Tensor | None = None
-    decoding: DecodingOptions | None = None
 
 
 class SentenceStates(NamedTuple):
@@ -236,6 +198,7 @@ class SpertModel(SpertPreTrainedModel):
             )
             refuse_weights_that_are_not_finite(encoder, pretrained_model_name_or_path)
         encoder.config.name_or_path = ""  # a saved model does not tell where it was made
+        vars(encoder.config).pop("auto_map", None)  # nor does it name other code than that of transformers
         config = SpertConfig(encoder_config=_as_dictionary(encoder.config), **config_kwargs)
         model = cls(config, encoder=encoder)
         model.to(encoder.dtype)  # type: ignore[arg-type]  # transformers wraps it without its own types
@@ -498,33 +461,6 @@ class SpertModel(SpertPreTrainedModel):
     @torch.compiler.disable
     def _decoding_options(self) -> DecodingOptions:
         return DecodingOptions.of(self.config)
-
-
-def entity_loss(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the spans that are not padding; 0 where there are none.
-
-    Shapes:
-        entity_logits: `(batch, spans, 1 + entity types)`
-        span_labels: `(batch, spans)`
-        result: scalar
-    """
-    total = functional.cross_entropy(
-        entity_logits.flatten(0, 1), span_labels.flatten(), ignore_index=LABEL_PADDING, reduction="sum"
-    )
-    return total / (span_labels != LABEL_PADDING).sum().clamp(min=1)
-
-
-def relation_loss(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
-    """Mean over the pairs that are not padding of the mean binary cross-entropy over relation types; 0 without pairs.
-
-    Shapes:
-        relation_logits, pair_labels: `(batch, pairs, relation types)`
-        result: scalar
-    """
-    counted = pair_labels != LABEL_PADDING
-    targets = pair_labels.to(relation_logits.dtype) * counted
-    each = functional.binary_cross_entropy_with_logits(relation_logits, targets, reduction="none")
-    return (each * counted).sum() / counted.sum().clamp(min=1)
 
 
 def _as_dictionary(encoder_config: PreTrainedConfig) -> dict[str, Any]:

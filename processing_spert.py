@@ -10,12 +10,12 @@ import torch
 from transformers import (
     AutoConfig,
     AutoTokenizer,
-    BatchEncoding,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
     ProcessorMixin,
 )
 
+from .batches_spert import SpertBatch, pad_features, plan_batches
 from .configuration_spert import SpertConfig, encoder_max_pieces
 from .decoding_spert import DecodedSentence, decode
 from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
@@ -29,40 +29,7 @@ from .word_rules_spert import WordRules
 from .words_spert import learn_word_rules, split_words
 
 if TYPE_CHECKING:
-    from .modeling_spert import SpertOutput
-
-
-class SpertBatch(BatchEncoding):
-    """A padded batch: a dictionary of what `SpertModel.forward` takes, and what it was made of.
-
-    Shapes:
-        input_ids: `(batch, pieces)`
-        attention_mask: `(batch, pieces)`
-        word_pieces: `(batch, words, 2)`, the range of pieces of each word, `[0, 0)` for padding
-        cls_piece: `(batch,)`
-        given_entities: `(batch, entities, 2)`, word ranges, `[0, 0)` for padding; only where entities were given
-
-    Args:
-        data: the tensors.
-        sentences: what each row was made of.
-        documents: the documents whose rows these are, in order. Default: each row is a document of its own.
-    """
-
-    def __init__(
-        self,
-        data: dict[str, Any] | None = None,
-        sentences: Sequence[EncodedSentence] = (),
-        documents: Sequence[EncodedDocument] | None = None,
-    ):
-        super().__init__(data)
-        self.sentences = tuple(sentences)
-        self.documents = None if documents is None else tuple(documents)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.data, "sentences": self.sentences, "documents": self.documents}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["data"], state["sentences"], state["documents"])  # type: ignore[misc]
+    from .outputs_spert import SpertOutput
 
 
 class SpertProcessor(ProcessorMixin):
@@ -117,7 +84,8 @@ class SpertProcessor(ProcessorMixin):
         whether to run the folder's own code for it.
 
         Raises:
-            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot work.
+            ValueError: `tokenizer_config.json` names code of its own, or a value of `processor_config.json` cannot
+                work.
         """
         kwargs["trust_remote_code"] = False
         if "config" not in kwargs:
@@ -333,38 +301,7 @@ class SpertProcessor(ProcessorMixin):
                 `given_entities`.
             pad_to_multiple_of: pad the number of pieces to a multiple of this.
         """
-        pad_piece = self.tokenizer.pad_token_id
-        lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
-        num_words = torch.tensor([len(feature["word_pieces"]) for feature in features])
-        width = longest = int(lengths.max())
-        if pad_to_multiple_of:
-            width = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
-            if self.max_pieces is not None:
-                width = max(longest, min(width, self.max_pieces))
-        # All rows are filled at once: a tensor for each sentence would cost more than its share of the heads.
-        is_piece = torch.arange(width) < lengths.unsqueeze(1)
-        is_word = torch.arange(int(num_words.max())) < num_words.unsqueeze(1)
-        pieces = [piece for feature in features for piece in feature["input_ids"]]
-        ranges = [number for feature in features for word in feature["word_pieces"] for number in word]
-        input_ids = torch.full(is_piece.shape, 0 if pad_piece is None else pad_piece)
-        word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long)
-        batch = {
-            "input_ids": input_ids.masked_scatter_(is_piece, torch.tensor(pieces, dtype=torch.long)),
-            "attention_mask": is_piece.long(),
-            "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
-            "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
-        }
-        given: list[Any] = [feature.get("given_entities") for feature in features]
-        if any(entities is not None for entities in given):
-            if any(entities is None for entities in given):
-                raise ValueError(
-                    "SpertProcessor: expected a batch in which either all texts come with their entities or none does, "
-                    "got both. Encode them apart, or use the pipeline or `predict`, which do so."
-                )
-            most = max(len(entities) for entities in given)
-            padded = [list(entities) + [(0, 0)] * (most - len(entities)) for entities in given]
-            batch["given_entities"] = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
-        return batch
+        return pad_features(features, self.tokenizer.pad_token_id, self.max_pieces, pad_to_multiple_of)
 
     def plan_batches(self, documents: Sequence[EncodedDocument], batch_size: int) -> list[list[tuple[int, int]]]:
         """Rows of like length together, so that little is padding; those with given entities apart from the others.
@@ -372,17 +309,7 @@ class SpertProcessor(ProcessorMixin):
         Returns:
             For each batch its rows, as indices of the document and of the row in it. Longest rows come first.
         """
-        batches = []
-        for is_given in (False, True):
-            rows = [
-                (number, index)
-                for number, document in enumerate(documents)
-                if (document.document.given is not None) == is_given
-                for index in range(len(document.rows))
-            ]
-            rows.sort(key=lambda row: len(documents[row[0]].rows[row[1]].input_ids), reverse=True)
-            batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
-        return batches
+        return plan_batches(documents, batch_size)
 
     def decode(
         self,
@@ -541,8 +468,8 @@ def _checked_max_pieces(number: Any, num_special: int) -> int | None:
         return None
     if isinstance(number, bool) or not isinstance(number, int) or number <= num_special:
         raise ValueError(
-            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces of "
-            f"this tokenizer, or None, got {number!r}."
+            f"SpertProcessor: expected max_pieces to be a whole number of more than {num_special}, the special pieces "
+            f"of this tokenizer, or None, got {number!r}."
         )
     return number
 

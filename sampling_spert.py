@@ -19,6 +19,11 @@ def record_generator(seed: int, epoch: int, record: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
+def happens(probability: float, generator: torch.Generator) -> bool:
+    """Draw whether something happens that has this probability."""
+    return bool(torch.rand((), generator=generator, dtype=torch.float64) < probability)
+
+
 def negative_spans(
     num_words: int,
     gold_spans: Sequence[tuple[int, int]],

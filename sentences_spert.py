@@ -213,7 +213,11 @@ def _is_end(text: str, start: int, candidate: regex.Match[str], closed: int, end
     has_closing = closed > candidate.end()
     if not following["space"] and not _stands_without_space(text, start, candidate, closed, end):
         return False
-    if _match(_CONTINUES, text, closed, end) or (has_closing and _match(_JAPANESE_PARTICLE, text, closed, end)):
+    if (
+        _match(_ONLY_SIGNS_LEFT, text, closed, end)
+        or _match(_CONTINUES, text, closed, end)
+        or (has_closing and _match(_JAPANESE_PARTICLE, text, closed, end))
+    ):
         return False
     if _match(r"។\s?ល\s?។", text, candidate.start(), end):
         return False  # the Khmer "and so on" holds the sign twice
@@ -235,7 +239,12 @@ def _is_end(text: str, start: int, candidate: regex.Match[str], closed: int, end
     return not _is_abbreviation(text, start, candidate.start(), following, is_quoted)
 
 
-_FOLLOWING = r"(?P<space>\s*+)[^\w\s]{0,8}+(?P<word>\w++(?:['’]\w++)?+)?+(?P<dot>\.)?+"
+_FOLLOWING = (
+    r"(?P<space>\s*+)"
+    r"(?:\p{Ps}\s(?=\w)(?!(?:[ivx]{1,5}|\w)\s?\p{Pe})|[^\w\s]{0,8}+)"  # ( end ), but ( ii ) begins a sentence
+    r"(?P<word>\w++(?:['’]\w++)?+)?+(?P<dot>\.)?+"
+)
+_ONLY_SIGNS_LEFT = r"[^\w\p{So}]{0,8}+$"  # such as a closing quotation mark that stands apart
 _CONTINUES = r"\s*+(?:[,;:%)\]}、，；：]|[.!?](?=\s|$))"
 _JAPANESE_PARTICLE = r"と|って|の|は|が|を|に|も"
 

@@ -30,7 +30,7 @@ from spert.corpora import types_of
 from spert.corpora.duplicates import merged_entities
 from spert.evaluation.evaluator import evaluate_model
 from spert.evaluation.predictions import Predictions
-from spert.evaluation.report import print_scores
+from spert.evaluation.report import print_scores, score_text
 from spert.evaluation.scores import PRIMARY_SCORE, compute_scores
 from spert.files import atomic_folder, write_json
 from spert.hub import CARD, check_token, push_folder
@@ -45,7 +45,7 @@ from spert.training.checkpoints import Checkpoints
 from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
-from spert.training.launch import check_number_of_processes
+from spert.training.launch import check_number_of_processes, refuse_sharded_models
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
 from spert.training.output import DEV_SCORES, save_model, save_scores
 from spert.training.output_folder import locked, prepare_output, refuse_full_disk
@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             accelerator = Accelerator(log_with=trackers_of(arguments), project_dir=arguments.output_dir)
             check_number_of_processes(accelerator.num_processes)
+            refuse_sharded_models(accelerator)
             with locked(accelerator, arguments.output_dir) as lock:  # no other run reads or writes the folder
                 train_and_push(accelerator, arguments, lock)
 
@@ -138,6 +139,7 @@ def prepare(
         num_negative_spans=arguments.num_negative_spans,
         num_negative_relations=arguments.num_negative_relations,
         weak_negative_relations=arguments.weak_negative_relations,
+        finer_words_ratio=arguments.finer_words_ratio,
         seed=arguments.seed,
     )
     sampler = ShardedBatchSampler(
@@ -427,8 +429,8 @@ def save_report(
     if scores is not None and from_text is not None:
         print_scores(scores, title=f"{folder}, {split}, {len(predictions)} sentences")
         print(
-            f"Given the text alone, micro F1: entities {100 * from_text['ner_micro_f1']:.2f}, relations "
-            f"{100 * from_text[PRIMARY_SCORE]:.2f} (strict)."
+            f"Given the text alone, micro F1: entities {score_text(from_text['ner_micro_f1'])}, relations "
+            f"{score_text(from_text[PRIMARY_SCORE])} (strict)."
         )
 
 

@@ -85,8 +85,8 @@ def refuse_weights_that_are_not_finite(model: nn.Module, source: Any) -> None:
     if wrong:
         dtype = str(tensors[names.index(wrong[0])].dtype).removeprefix("torch.")
         raise ValueError(
-            f"{source}: expected finite weights, got NaN or infinity (in {dtype}) in {_listed(wrong)}. Results would be "
-            f"meaningless. Take an earlier checkpoint, or download the model anew; where the files are right, a wider "
+            f"{source}: expected finite weights, got NaN or infinity (in {dtype}) in {_listed(wrong)}. Results would "
+            f"mean nothing. Take an earlier checkpoint, or download the model anew; where the files are right, a wider "
             f"dtype may hold them."
         )
 

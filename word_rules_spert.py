@@ -11,6 +11,7 @@ the general splitter decides. A rule is learned only where it corrects the level
 """
 
 import functools
+import math
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,15 @@ import regex
 
 LEVELS = ("pairs", "neighbourhoods", "shapes", "words", "contexts")
 """The levels of rules, from general to specific; `_contexts` says what a rule of each level looks at."""
+
+LEXICAL_LEVELS = ("words", "contexts")
+"""The levels of rules for single words, of which there are so many that some of them seem to hold by chance."""
+
+MIN_GAIN = 2
+"""The fewest places that a rule must correct beyond those that it spoils: one place may be a slip of the annotators."""
+
+MAX_CHANCE = 0.05
+"""How many rules of a lexical level may be expected to correct earlier ones by chance, given how often those err."""
 
 MAX_RULES = 1000
 """The most rules that are learned on each level: those that correct most words."""
@@ -122,8 +132,10 @@ def apply_word_rules(text: str, words: Sequence[_Range], rules: WordRules) -> li
 def learn_rules(sentences: Iterable[tuple[str, Sequence[_Range], Sequence[_Range]]]) -> WordRules:
     """The rules that split texts as they were split by hand.
 
-    Level by level, a context gets a rule if the rule corrects more places than it spoils, given the rules of the levels
-    before. The same sentences give the same rules, in any order.
+    Level by level, a context gets a rule if the rule corrects at least `MIN_GAIN` places more than it spoils, given the
+    rules of the levels before. A rule for a single word must also correct more than chance would (`MAX_CHANCE`): where
+    a quarter of all sentences keep their last full stop, two that end in the same word say nothing about it. The same
+    sentences give the same rules, in any order.
 
     Args:
         sentences: of each the text, its words by hand and its words by the general splitter, as character ranges.
@@ -140,6 +152,7 @@ def learn_rules(sentences: Iterable[tuple[str, Sequence[_Range], Sequence[_Range
                     wanted.append(run.ranges[middle][0] in starts)
                     predicted.append(run.is_split[middle])
     rules: dict[str, dict[str, list[str]]] = {"split": {}, "kept": {}}
+    error_rates = [0.0] * len(contexts)  # of the rule that decides each place so far
     for number, level in enumerate(LEVELS):
         places = defaultdict(list)
         for place, levels in enumerate(contexts):
@@ -148,15 +161,33 @@ def learn_rules(sentences: Iterable[tuple[str, Sequence[_Range], Sequence[_Range
         for context, found in places.items():
             num_split = sum(wanted[place] for place in found)
             is_split = 2 * num_split > len(found)
-            faults = sum(wanted[place] != predicted[place] for place in found)
-            gain = faults - (len(found) - num_split if is_split else num_split)
-            if gain > 0:
+            errors = sum(wanted[place] != predicted[place] for place in found)
+            gain = errors - (len(found) - num_split if is_split else num_split)
+            expected = sum(error_rates[place] for place in found) / len(found)
+            if level in LEXICAL_LEVELS and len(places) * _chance_of(errors, len(found), expected) > MAX_CHANCE:
+                continue
+            if gain >= MIN_GAIN:
                 gains.append((-gain, context, is_split))
         for _, context, is_split in sorted(gains)[:MAX_RULES]:
+            found = places[context]
             rules["split" if is_split else "kept"].setdefault(level, []).append(context)
-            for place in places[context]:
-                predicted[place] = is_split
+            error_rate = sum(wanted[place] != is_split for place in found) / len(found)
+            for place in found:
+                predicted[place], error_rates[place] = is_split, error_rate
     return WordRules(**rules)
+
+
+def _chance_of(errors: int, number: int, rate: float) -> float:
+    """A bound (Chernoff's) on the chance of at least this many errors, where each of a number has the same rate."""
+    share = errors / number
+    if share <= rate:
+        return 1.0
+    if rate == 0:
+        return 0.0
+    divergence = share * math.log(share / rate)
+    if share < 1:
+        divergence += (1 - share) * math.log((1 - share) / (1 - rate))
+    return math.exp(-number * divergence)
 
 
 def write_as_text(words: Sequence[str]) -> tuple[str, list[_Range]]:
@@ -211,6 +242,12 @@ class _Run:
     is_split: list[bool]
     is_last: bool
 
+    @functools.cached_property
+    def word_atoms(self) -> _Range:
+        """The first and the last atom that is no sign; where all are signs, positions at which no atom is."""
+        found = [index for index, atom in enumerate(self.atoms) if _is_word(atom)]
+        return (found[0], found[-1]) if found else (len(self.atoms), -1)
+
     def is_fixed(self, middle: int) -> bool:
         """Whether no rule may join two atoms: letters of scripts that are written without spaces between words."""
         return self.is_split[middle] and _is_word(self.atoms[middle - 1]) and _is_word(self.atoms[middle])
@@ -257,8 +294,9 @@ def _contexts(run: _Run, middle: int) -> tuple[str, ...]:
     left, right = atoms[middle - 1], atoms[middle]
     after = atoms[middle + 1] if middle + 1 < len(atoms) else end
     # Whether only signs stand around: `("` before a word, `."` after it.
-    head = "…" if any(map(_is_word, atoms[: middle - 1])) else START
-    tail = "…" if any(map(_is_word, atoms[middle + 1 :])) else end
+    first_word, last_word = run.word_atoms
+    head = "…" if first_word < middle - 1 else START
+    tail = "…" if last_word > middle else end
     return (
         f"{_kind(left)} {_kind(right)}",
         f"{_kind(before)} {_kind(left)} {_kind(right)} {_kind(after)}",

@@ -50,6 +50,17 @@ def learn_word_rules(sentences: Iterable[Sequence[str]], texts: Iterable[str | N
     return learn_rules(_split_by_hand(sentences, texts))
 
 
+def refine_words(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """Each word of a sentence split again by the general splitter: `Nov.` is `Nov` and `.`.
+
+    A border between two words stays one, so that whatever was marked in words can be marked in the finer ones.
+
+    >>> refine_words(["Nov.", "22", "azithromycin-induced"])
+    [('Nov', '.'), ('22',), ('azithromycin-induced',)]
+    """
+    return [tuple(word[start:end] for start, end in split_words(word)) or (word,) for word in words]
+
+
 def _split_by_hand(
     sentences: Iterable[Sequence[str]], texts: Iterable[str | None] | None
 ) -> Iterator[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]]:

@@ -69,6 +69,7 @@ def main() -> None:
             )
             source.unlink()
             target.unlink()
+            target.with_name(target.name + ".run.json").unlink()
     header = ["Sentences", "Time", "Sentences a second", "Peak memory of a process", "Killed", "Output"]
     print_table(f"spert predict, tiny model, {arguments.num_processes} processes", header, rows)
     print(machine(), flush=True)
@@ -84,11 +85,11 @@ def run(arguments: argparse.Namespace, model: Path, source: Path, target: Path, 
     peak = 0
     for session in range(kills + 1):
         start = time.perf_counter()
-        done_before = len(list(shards.glob("part-*"))) if session else 0
+        done_before = len(list(shards.glob("done-*"))) if session else 0
         process = subprocess.Popen(command + ["--resume"] * (session > 0), start_new_session=True)
         while process.poll() is None:
             peak = max(peak, largest_of(process.pid))
-            if session < kills and len(list(shards.glob("part-*"))) >= done_before + 20:
+            if session < kills and len(list(shards.glob("done-*"))) >= done_before + 20:
                 os.killpg(process.pid, signal.SIGKILL)  # the processes that it launched notice, and end
             time.sleep(0.2)
         total += time.perf_counter() - start

@@ -6,8 +6,8 @@ repeated for every span (and every pair's context), a mask is added, and the max
 
 import torch
 
+from spert.batches_spert import SpertBatch
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertBatch
 from spert.spans_spert import candidate_spans
 
 MASKED = -1e30

@@ -23,8 +23,9 @@ import torch
 
 from benchmarks.measuring import machine, print_table, ratio_to, times_in_turns
 from benchmarks.models import RememberedEncoder, add_model_flags, find_entities, load_model, made_sentences
+from spert.batches_spert import SpertBatch
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertBatch, SpertProcessor
+from spert.processing_spert import SpertProcessor
 
 PARTS = ("encoder", "heads", "model")
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from transformers import BertConfig
 
+from spert.batches_spert import SpertBatch
 from spert.configuration_spert import SpertConfig
 from spert.corpora import load_corpus
 from spert.modeling_spert import SpertModel
-from spert.processing_spert import SpertBatch, SpertProcessor
+from spert.processing_spert import SpertProcessor
 
 WORDS = ("the", "harbour", "of", "Oslo", "was", "quiet", "when", "Ada", "Park", "came", "home", "that", "night", ",")
 TYPES: dict[str, Any] = {"entity_types": ["Loc", "Org", "Peop", "Other"], "relation_types": list("abcde")}

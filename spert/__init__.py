@@ -16,7 +16,8 @@ if (_ROOT / "modeling_spert.py").is_file():
 
 if TYPE_CHECKING:
     from .configuration_spert import SpertConfig
-    from .modeling_spert import SpertModel, SpertOutput
+    from .modeling_spert import SpertModel
+    from .outputs_spert import SpertOutput
     from .pipeline_spert import SpertPipeline
     from .processing_spert import SpertProcessor
 
@@ -26,7 +27,7 @@ __all__ = ["SpertConfig", "SpertModel", "SpertOutput", "SpertPipeline", "SpertPr
 _HOME = {
     "SpertConfig": "configuration_spert",
     "SpertModel": "modeling_spert",
-    "SpertOutput": "modeling_spert",
+    "SpertOutput": "outputs_spert",
     "SpertPipeline": "pipeline_spert",
     "SpertProcessor": "processing_spert",
 }

@@ -56,7 +56,7 @@ def main() -> None:
         sys.exit(1)
     except UnicodeEncodeError as error:
         typer.echo(
-            f"spert: expected names and text that UTF-8 can hold, got {error.object[:200]!r}. Where it is the name of a "
+            f"spert: expected names and text that UTF-8 can hold, got {error.object[:200]!r}. If it is the name of a "
             f"file, rename the file, or set PYTHONUTF8=1 if the locale is not one of UTF-8.",
             err=True,
         )
@@ -78,7 +78,7 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

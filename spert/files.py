@@ -151,18 +151,18 @@ def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-class _NoFiniteNumber(ValueError):
+class _NotFiniteError(ValueError):
     """NaN, an infinity, or a number that is too large for a float."""
 
 
 def _refuse_constant(name: str) -> None:
-    raise _NoFiniteNumber(name)
+    raise _NotFiniteError(name)
 
 
 def _finite_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise _NoFiniteNumber(digits if len(digits) <= 20 else f"{digits[:20]}…")
+        raise _NotFiniteError(digits if len(digits) <= 20 else f"{digits[:20]}…")
     return number
 
 
@@ -186,7 +186,7 @@ def parse_json(content: str | bytes) -> Any:
         ) from error
     except _RepeatedNameError as error:
         raise ValueError(f"expected each field of an object once, got {str(error)!r} twice.") from None
-    except _NoFiniteNumber as error:
+    except _NotFiniteError as error:
         raise ValueError(f"expected JSON, got the number {error}, which is not finite.") from None
     except RecursionError:
         raise ValueError("expected JSON, got values that are nested too deeply.") from None

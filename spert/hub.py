@@ -58,8 +58,8 @@ def push_folder(
         The commit's address.
 
     Raises:
-        ValueError: the folder holds no model, a file is a symbolic link out of the folder, or the repository is public
-            and `private` is asked for.
+        ValueError: the folder holds no model, a file is a symbolic link, or the repository is public and `private` is
+            asked for.
         ConnectionError: the Hub refused the upload or could not be reached; the message says how to go on.
     """
     files = files_to_push(folder)
@@ -87,7 +87,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     its index names. Files of other names are never uploaded.
 
     Raises:
-        ValueError: the folder holds no model, or one of these files is a symbolic link out of the folder.
+        ValueError: the folder holds no model, or one of these files is a symbolic link.
     """
     place = Path(folder)
     for name in _REQUIRED:
@@ -98,13 +98,13 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
     names += [name for name in (*_TOKENIZER, *_RESULTS) if (place / name).is_file()]
-    inside = place.resolve()
     for name in names:
-        target = (place / name).resolve()
-        if target.parent != inside:
+        if not _is_plain_name(name):
+            raise ValueError(f"{folder}: expected names of files in this folder, got {name!r} in its configuration.")
+        if (place / name).is_symlink():
             raise ValueError(
-                f"{place / name}: expected a file, got a symbolic link to {target}, outside of the folder. Put a copy "
-                f"of the file in its place."
+                f"{place / name}: expected a file, got a symbolic link to {os.readlink(place / name)}. Links are never "
+                f"uploaded: put a copy of the file in its place."
             )
     return [place / name for name in sorted(set(names))]
 
@@ -143,8 +143,15 @@ def _code(folder: Path) -> list[str]:
         content = read_json(folder / name)
         if not isinstance(content, dict):
             raise ValueError(f"{folder / name}: expected an object, got {type(content).__name__}.")
-        classes += (content.get("auto_map") or {}).values()
-        classes += [pipeline["impl"] for pipeline in (content.get("custom_pipelines") or {}).values()]
+        try:
+            named = [*(content.get("auto_map") or {}).values()]
+            named += [pipeline["impl"] for pipeline in (content.get("custom_pipelines") or {}).values()]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{folder / name}: expected names of classes in auto_map and custom_pipelines.") from error
+        for of_class in named:
+            if not isinstance(of_class, str):
+                raise ValueError(f"{folder / name}: expected the names of classes, got {of_class!r}.")
+        classes += named
     modules = {f"{of_class.split('.')[0]}.py" for of_class in classes}
     for module in sorted(modules):
         if _is_plain_name(module) and (folder / module).is_file():
@@ -160,7 +167,7 @@ def _content(file: Path, repo_id: str) -> str | bytes:
     if file.name != CARD:
         return str(file)
     card = file.read_text(encoding="utf-8")
-    return re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card).encode()
+    return re.sub(r'(pipeline\("[\w-]+", model=)"(?:[^"\\\n]|\\.)*"', rf'\1"{repo_id}"', card).encode()
 
 
 def _reason(error: Exception) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from .batches_spert import SpertBatch
 from .decoding_spert import DecodedSentence
 from .documents_spert import Sentences
 from .encoding_spert import EncodedDocument
-from .modeling_spert import SpertModel, SpertOutput
+from .modeling_spert import SpertModel
 from .options_spert import DecodingOptions
-from .processing_spert import SpertBatch, SpertProcessor
+from .outputs_spert import SpertOutput
+from .processing_spert import SpertProcessor
 
 Sentence = str | Sequence[str] | Mapping[str, Any]
 """What gives one result: a text, words of one sentence, or a record with `text` or `tokens`."""

@@ -42,8 +42,10 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
 
 def _expected(message: str) -> str:
     """A message of pydantic in the words of this project."""
-    message = message.removeprefix("Value error, ")
-    if not message.startswith("Input should be "):
-        return message[0].lower() + message[1:]
-    wanted = message.removeprefix("Input should be ")
-    return f"expected {'a number ' if wanted.startswith(('greater', 'less')) else ''}{wanted}"
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    noun, has_noun, wish = message.partition(" should ")
+    if has_noun:
+        return f"expected a {noun.lower()} to {wish}"
+    if message.startswith("expected"):
+        return message
+    return f"expected {'a number ' if message.startswith(('greater', 'less')) else ''}{message}"

@@ -18,6 +18,16 @@ if os.environ.get("SPERT_TEST_ODD_ADDRESSES"):
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that kill processes at many moments run only where `-m` names them: `make kills`."""
+    if "kills" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("kills")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

@@ -105,7 +105,7 @@ class TestRecipes:
             ("<<: {seed: 1}", "line 1: unknown setting '<<'"),
             (f"seed: {'9' * 5000}", "line 1, seed: expected a value of type int, but: Exceeds the limit"),
             ("seed: 2001-99-99", "line 1, seed: expected a value of type int, but: month must be in"),
-            ("[" * 3000, "expected settings, one `name: value` a line, got values nested too deeply"),
+            ("[" * 600, "expected settings, one `name: value` a line, got values nested too deeply"),
             ("seed: 1\nfolds: \x07", "line 2: expected YAML: special characters are not allowed"),
             ('output_dir: "\\ud800"', r"line 1, output_dir: expected a text that UTF-8 can encode"),
             ('output_dir: "a\\0b"', r"line 1, output_dir: expected a text that UTF-8 can encode, without null"),

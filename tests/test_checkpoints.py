@@ -7,17 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from spert.training import checkpoints as checkpoints_module
-from spert.training.checkpoints import Checkpoints, prepare_folder
+from spert.training.checkpoints import prepare_folder
 from spert.training.progress import Best, Progress
-from spert.training.state import TrainingState
+from tests.checkpoint_parts import checkpoints_of, make_parts, train_step
 from tests.runs import command, forget_processes, settings, train_here, variables
 
 
@@ -144,50 +143,57 @@ def test_latest_without_a_checkpoint_starts_from_the_beginning(small_corpus, sma
 class TestCheckpoints:
     """In this process, with a model of one layer."""
 
-    IDENTITY = {"model": {"entity_types": ["Person", "Place"], "hidden_size": 32}, "settings": {"seed": 1}}
-
     @pytest.fixture
     def parts(self, tmp_path):
-        accelerator = Accelerator()
-        model = torch.nn.Linear(2, 2)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (step + 1))
-        model, optimizer = accelerator.prepare(model, optimizer)
-        state = TrainingState(accelerator, model, optimizer, schedule)
-        yield SimpleNamespace(
-            accelerator=accelerator, model=model, optimizer=optimizer, schedule=schedule, state=state, folder=tmp_path
-        )
+        yield make_parts(tmp_path)
         forget_processes()
 
-    def checkpoints(self, parts, limit=2, folder=None, **identity):
-        return Checkpoints(parts.accelerator, parts.state, folder or parts.folder, self.IDENTITY | identity, limit)
-
     def test_what_is_saved_comes_back(self, parts):
-        checkpoints = self.checkpoints(parts)
-        weight = parts.model.weight.detach().clone()
-        random_number_next = torch.get_rng_state()
+        checkpoints = checkpoints_of(parts)
+        for _ in range(3):
+            train_step(parts)
         progress = Progress(epoch=1, step=7, losses=[0.1, 1 / 3], best=Best(1, 6, 0.25), seconds=1.5)
         place = checkpoints.save(progress)
-        expected = torch.rand(3)
-        torch.nn.init.zeros_(parts.model.weight)
-        assert self.checkpoints(parts).load("latest") == progress
-        assert torch.equal(parts.model.weight, weight)
-        assert torch.equal(torch.get_rng_state(), random_number_next)
-        assert torch.equal(torch.rand(3), expected)
-        assert self.checkpoints(parts).load(str(place)) == progress
+
+        def go_on():
+            train_step(parts)
+            moments = parts.optimizer.state_dict()["state"][0]
+            numbers = [torch.rand(3).tolist(), random.random(), random.gauss(), np.random.rand(), np.random.randn()]
+            weights = [parts.model.weight.detach().clone(), moments["exp_avg"].clone(), moments["step"].clone()]
+            return weights, numbers, parts.schedule.state_dict(), parts.optimizer.param_groups[0]["lr"]
+
+        (weights, *others) = go_on()
+        assert checkpoints_of(parts).load("latest") == progress
+        (resumed, *same) = go_on()
+        assert same == others
+        assert all(torch.equal(value, weight) for value, weight in zip(resumed, weights))
+        assert checkpoints_of(parts).load(str(place)) == progress
+
+    def test_a_loss_scaler_comes_back(self, parts, monkeypatch):
+        """That of fp16."""
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+        monkeypatch.setattr(type(parts.accelerator), "scaler", property(lambda _: scaler), raising=False)
+        saved = scaler.state_dict()
+        place = checkpoints_of(parts).save(Progress(step=1))
+        scaler.load_state_dict(saved | {"scale": 2.0, "_growth_tracker": 5})
+        checkpoints_of(parts).load(str(place))
+        assert scaler.state_dict() == saved
+        monkeypatch.setattr(type(parts.accelerator), "scaler", None)
+        with pytest.raises(ValueError, match=r"state\.json, scaler: expected none, as --mixed_precision no asks for"):
+            checkpoints_of(parts).load(str(place))
 
     def test_older_ones_go(self, parts):
-        checkpoints = self.checkpoints(parts, limit=2)
+        checkpoints = checkpoints_of(parts, limit=2)
         for step in range(1, 5):
             checkpoints.save(Progress(step=step))
         assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["step-00000003", "step-00000004"]
-        again = self.checkpoints(parts, limit=1)  # who goes back to step 3 goes on from there
+        again = checkpoints_of(parts, limit=1)  # a run that went back to step 3 continues from there
         again.load(str(checkpoints.folder / "step-00000003"))
         again.save(Progress(step=3))
-        assert self.checkpoints(parts).load("latest").step == 3
+        assert checkpoints_of(parts).load("latest").step == 3
 
     def test_best_weights_are_kept_as_long_as_a_checkpoint_knows_them(self, parts):
-        checkpoints = self.checkpoints(parts, limit=1)
+        checkpoints = checkpoints_of(parts, limit=1)
         names = lambda: sorted(path.name for path in checkpoints.folder.glob("best-*"))  # noqa: E731
         first = Progress(step=1, best=Best(1, 1, 0.5))
         checkpoints.save_best(parts.model, first)
@@ -204,33 +210,33 @@ class TestCheckpoints:
         assert kept.any()
 
     def test_a_checkpoint_of_another_run_is_refused_with_what_differs(self, parts):
-        place = self.checkpoints(parts).save(Progress(step=1))
+        place = checkpoints_of(parts).save(Progress(step=1))
         other = {"model": {"entity_types": ["Person"], "hidden_size": 64}, "settings": {"seed": 1}}
         message = (
             r"another run. It differs in model.entity_types: \['Person', 'Place'\] in the checkpoint, \['Person'\] "
             r"here; model.hidden_size: 32 in the checkpoint, 64 here\."
         )
         with pytest.raises(ValueError, match=message):
-            self.checkpoints(parts, **other).load(str(place))
+            checkpoints_of(parts, **other).load(str(place))
 
     @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "random_0.json", "progress.json"])
     def test_a_damaged_checkpoint_is_refused(self, parts, name):
-        place = self.checkpoints(parts).save(Progress(step=1))
+        place = checkpoints_of(parts).save(Progress(step=1))
         content = (place / name).read_bytes()
         (place / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(ValueError, match=rf"damaged: expected {name} to have the SHA-256 .* Name an older"):
-            self.checkpoints(parts).load("latest")
+            checkpoints_of(parts).load("latest")
         (place / name).unlink()
         with pytest.raises(ValueError, match=rf"damaged: {name} is missing"):
-            self.checkpoints(parts).load("latest")
+            checkpoints_of(parts).load("latest")
 
     def test_what_is_no_checkpoint_is_refused(self, parts):
-        assert self.checkpoints(parts).load("latest") is None
+        assert checkpoints_of(parts).load("latest") is None
         with pytest.raises(FileNotFoundError, match="expected `latest` or the folder of a complete checkpoint"):
-            self.checkpoints(parts).load(str(parts.folder))
+            checkpoints_of(parts).load(str(parts.folder))
 
     def test_checkpoints_are_not_lost_unless_asked_for(self, parts):
-        place = self.checkpoints(parts).save(Progress(step=1))
+        place = checkpoints_of(parts).save(Progress(step=1))
         with pytest.raises(FileExistsError, match="holds checkpoints of an unfinished run"):
             prepare_folder(parts.folder, resume=False, overwrite=False)
         prepare_folder(parts.folder, resume=True, overwrite=False)
@@ -239,7 +245,7 @@ class TestCheckpoints:
         assert not place.exists()
 
     def test_only_what_this_project_wrote_is_removed(self, parts):
-        checkpoints = self.checkpoints(parts, limit=1)
+        checkpoints = checkpoints_of(parts, limit=1)
         theirs = [
             *(parts.folder / name for name in (".my_impartial_notes", ".partial-credit", "notes.partial")),
             *(checkpoints.folder / name for name in ("best-of-breed", "step-by-step", "notes", ".step-1.partial")),
@@ -262,7 +268,7 @@ class TestCheckpoints:
     @pytest.mark.parametrize("kind", ["step", "best"])
     def test_killed_while_a_checkpoint_replaces_one_of_the_same_step(self, parts, monkeypatch, moment, kind):
         first = Progress(step=3, best=Best(1, 3, 0.5), seconds=1.0)
-        checkpoints = self.checkpoints(parts)
+        checkpoints = checkpoints_of(parts)
         checkpoints.save_best(parts.model, first)
         checkpoints.save(first)
         weight = parts.model.weight.detach().clone()
@@ -270,7 +276,7 @@ class TestCheckpoints:
         def killed(*_):
             raise KeyboardInterrupt
 
-        second = self.checkpoints(parts)  # of a session that resumed at this step
+        second = checkpoints_of(parts)  # of a session that resumed at this step
         remove = checkpoints_module.remove
         changes = {
             "before it is in place": ("publish", killed),
@@ -285,7 +291,7 @@ class TestCheckpoints:
             with pytest.raises(KeyboardInterrupt):
                 save()
         prepare_folder(parts.folder, resume=True, overwrite=False)
-        again = self.checkpoints(parts)
+        again = checkpoints_of(parts)
         torch.nn.init.zeros_(parts.model.weight)
         assert again.load("latest").step == 3
         assert torch.equal(parts.model.weight, weight)
@@ -296,18 +302,18 @@ class TestCheckpoints:
 
     def test_the_best_weights_come_along_from_another_folder(self, parts):
         progress = Progress(step=4, best=Best(1, 2, 0.5))
-        checkpoints = self.checkpoints(parts)
+        checkpoints = checkpoints_of(parts)
         checkpoints.save_best(parts.model, progress)
         place = checkpoints.save(progress)
         weight = parts.model.weight.detach().clone()
-        elsewhere = self.checkpoints(parts, folder=parts.folder / "elsewhere")
+        elsewhere = checkpoints_of(parts, folder=parts.folder / "elsewhere")
         assert elsewhere.load(str(place)) == progress
         torch.nn.init.zeros_(parts.model.weight)
         elsewhere.load_best(parts.model, progress)
         assert torch.equal(parts.model.weight, weight)
 
     def test_two_reasons_to_save_write_one_checkpoint(self, parts):
-        checkpoints = self.checkpoints(parts)
+        checkpoints = checkpoints_of(parts)
         place = checkpoints.save(Progress(step=1, seconds=1.0))
         written = (place / "manifest.json").stat().st_mtime_ns
         assert checkpoints.save(Progress(step=1, seconds=2.0)) == place

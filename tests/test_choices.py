@@ -1,5 +1,6 @@
 """Model selection, learning rates by layer, a frozen encoder, trackers, precision, pictures, the card."""
 
+import ast
 import json
 import re
 
@@ -10,7 +11,10 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel
 
+from spert.corpora import load_files, types_of
+from spert.evaluation import compute_scores
 from spert.training.arguments import TrainingArguments
+from spert.training.card import write_card
 from spert.training.optimization import freeze_encoder, make_optimizer, set_training_mode
 from spert.training.tracking import trackers_of
 from tests import tiny
@@ -78,6 +82,39 @@ class TestCard:
         metrics = json.loads((folder / "metrics.json").read_text())
         assert f"| {metrics['ner_micro_f1']:.4f} |" in text
         assert not re.search(r"\{[{%]|None\b", text)
+
+    def test_text_of_the_corpus_is_shown_as_text(self, finished_run, tmp_path):
+        """A type and a word that would leave their places for a heading and a script."""
+        folder, _ = finished_run
+        run = json.loads((folder / "run.json").read_text())
+        run["settings"] |= {"dataset_name": "my|<b>corpus</b>", "output_dir": 'out"\n```\n# Heading'}
+        kind, word = "A`|<script>alert(1)</script>", 'Ada\n```\n# Heading\n<script>"\\'
+        record = {"tokens": [word, "b", "c"], "entities": [{"type": kind, "start": 0, "end": 1}], "relations": []}
+        (tmp_path / "train.json").write_text(json.dumps([record]))
+        corpus = load_files({"train": str(tmp_path / "train.json")}, None)
+        scores = compute_scores([record], [record])
+        write_card(
+            tmp_path / "README.md",
+            config=tiny.config(**types_of(corpus).config_fields()),
+            run=run,
+            corpus=corpus,
+            split="test",
+            scores=scores,
+            without_overlapping=scores,
+            from_text=scores,
+            predictions=[record],
+        )
+        content = ModelCard.load(tmp_path / "README.md").text
+        assert "\n# Heading" not in content
+        assert not re.search(r"(?<!\\)<(script|b)>", content.split("```")[0] + "".join(content.split("```")[2::2]))
+        assert content.count("```") == 4, "two blocks of code"
+        (code,) = re.findall(r"```python\n(.*?)```", content, flags=re.DOTALL)
+        call = ast.parse(code).body[-1].value
+        assert ast.literal_eval(call.args[0]) == f"{word} b c"
+        assert ast.literal_eval(ast.parse(code).body[1].value.keywords[0].value) == run["settings"]["output_dir"]
+        rows = [line for line in content.splitlines() if "alert" in line and line.startswith("|")]
+        assert rows
+        assert all(len(re.findall(r"(?<!\\)\|", row)) in (3, 7) for row in rows), "no type adds a column"
 
 
 def test_train_on_validation(small_corpus, small_encoder, tmp_path):

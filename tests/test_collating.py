@@ -158,6 +158,7 @@ def test_a_symmetric_relation_of_entities_that_start_together_keeps_its_directio
     ("change", "message"),
     [
         ({"entities": [{"type": "Person", "start": 0, "end": 9}]}, r"record 0 \(id 'a'\), entity 0: .* got \[0, 9\)"),
+        ({"entities": [{"type": "Person", "start": 3, "end": 3}]}, r"entity 0: expected a word range .* got \[3, 3\)"),
         ({"entities": [{"type": "Ship", "start": 0, "end": 1}]}, r"entity 0: expected a type out of .* got 'Ship'"),
         ({"relations": [{"type": "eats", "head": 0, "tail": 1}]}, r"relation 0: expected a type out of .* got 'eats'"),
         ({"relations": [{"type": "works_for", "head": 0, "tail": 7}]}, r"a tail among the record's 3 entities, got 7"),
@@ -177,6 +178,48 @@ def test_an_entity_wider_than_the_table_is_refused_with_its_record():
         dataset([record | {"entities": [{"type": "Person", "start": 0, "end": 100}]}])
     with pytest.raises(ValueError, match="num_negative_spans: expected 0 or more, got -1"):
         dataset(num_negative_spans=-1)
+
+
+STOPS = {
+    "id": "stops",
+    "tokens": ["On", "Nov.", "22", "Sen.", "Park", "came"],
+    "entities": [{"type": "Place", "start": 1, "end": 3}, {"type": "Person", "start": 3, "end": 5}],
+    "relations": [{"type": "works_for", "head": 1, "tail": 0}],
+}
+
+
+def test_a_sentence_in_finer_words_has_the_same_entities_and_new_negatives():
+    item = dataset([STOPS], finer_words_ratio=1.0)[0]
+    assert len(item["word_pieces"]) == 8  # On Nov . 22 Sen . Park came
+    assert item["spans"][:2].tolist() == [[1, 4], [4, 7]]
+    assert item["span_labels"][:2].tolist() == [3, 1]
+    assert item["pairs"][0].tolist() == [1, 0]
+    negatives = item["spans"][2:].tolist()
+    assert [1, 2] in negatives, "`Nov` is no entity"
+    assert [2, 3] in negatives, "`.` is no entity"
+    coarse = dataset([STOPS])[0]
+    assert len(coarse["word_pieces"]) == 6
+    assert item["input_ids"] == coarse["input_ids"]  # this tokenizer splits off signs by itself
+
+
+def test_sentences_are_read_in_finer_words_as_often_as_asked_for():
+    data = dataset([STOPS, tiny.RECORDS[0]] * 200, finer_words_ratio=0.25)
+    lengths = [len(data[index]["word_pieces"]) for index in range(len(data))]
+    assert 30 < lengths[::2].count(8) < 70
+    assert set(lengths[::2]) == {6, 8}
+    assert set(lengths[1::2]) == {8}
+    data.set_epoch(1)
+    assert lengths != [len(data[index]["word_pieces"]) for index in range(len(data))]
+    # A sentence without finer words, and any sentence by default, is trained with as if there were no such setting.
+    plain = dataset([STOPS, tiny.RECORDS[0]] * 200)
+    plain.set_epoch(1)
+    assert data[1]["spans"].tolist() == plain[1]["spans"].tolist()
+
+
+def test_refuses_a_ratio_out_of_bounds():
+    for ratio in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=f"finer_words_ratio: expected a number from 0 to 1, got {ratio}"):
+            dataset(finer_words_ratio=ratio)
 
 
 def test_trains_with_the_plain_trainer(tmp_path):

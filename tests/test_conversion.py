@@ -105,3 +105,44 @@ def test_a_vocabulary_that_does_not_fit_is_refused(checkpoint, types):
     file.write_text("\n".join([*pieces[:-1], pieces[5]]) + "\n", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"expected each piece once, got '{re.escape(pieces[5])}' in line 6"):
         convert_checkpoint(checkpoint, types)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{", r"config\.json: expected JSON, but line 1"),
+        ("config.json", b"[]", r"config\.json: expected an object, got list"),
+        ("config.json", b'{"hidden_size": "x"}', r"config\.json: cannot be used: .*hidden_size"),
+        ("config.json", b'{"num_attention_heads": 0}', r"config\.json: cannot be used: ZeroDivisionError"),
+        ("config.json", b'{"auto_map": {"AutoConfig": "x.C"}}', r"config\.json: cannot be used: .*code of its own"),
+        ("vocab.txt", b"a\n\xff", r"vocab\.txt: expected UTF-8, but byte 2"),
+        ("pytorch_model.bin", b"PK\x03\x04", r"pytorch_model\.bin: cannot be read"),
+        ("pytorch_model.bin", b"", r"pytorch_model\.bin: cannot be read: EOFError"),
+        ("model.safetensors", b"\x00", r"model\.safetensors: cannot be read: SafetensorError"),
+    ],
+)
+def test_a_damaged_file_is_named(checkpoint, types, name, content, message):
+    (checkpoint / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        convert_checkpoint(checkpoint, types)
+
+
+def test_weights_that_are_no_tensors_or_not_finite(checkpoint, types):
+    edit(checkpoint, lambda weights: weights["rel_classifier.bias"].fill_(float("nan")))
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin: expected finite weights.*pair_classifier\.linear\.bias"):
+        convert_checkpoint(checkpoint, types)
+    torch.save([1, 2], checkpoint / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin: expected a dictionary of tensors, got list"):
+        convert_checkpoint(checkpoint, types)
+
+
+def test_a_vocabulary_in_another_order(checkpoint, types):
+    """A permutation in general cannot be seen; one that moves the padding piece can, and so can a missing piece."""
+    file = checkpoint / "vocab.txt"
+    pieces = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(sorted(pieces)) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vocab\.txt: expected \[PAD\] in line 1, .* in another order"):
+        convert_checkpoint(checkpoint, types)
+    file.write_text("\n".join(piece.replace("[SEP]", "[END]") for piece in pieces) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vocab\.txt: .* got none of \[SEP\]"):
+        convert_checkpoint(checkpoint, types)

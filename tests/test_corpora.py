@@ -420,3 +420,13 @@ def test_write_and_read_again(tmp_path):
 def test_named_corpora_bring_their_types(tmp_path):
     with pytest.raises(ValueError, match="brings its own types"):
         load_corpus("conll04", types_file=tmp_path)
+
+
+def test_a_text_with_null_for_words_is_checked_in_whole_columns(tmp_path):
+    with pytest.raises(ValueError, match="record 0, field 'text': expected the token 1"):
+        load_corpus(written(tmp_path / "a.json", [RECORD | {"text": "Ada in Oslo", "words": None}]))
+
+
+def test_an_id_is_called_by_its_own_name(tmp_path):
+    with pytest.raises(ValueError, match="record 0, field 'id': expected a string or a whole number, got None"):
+        read_spert_json(written(tmp_path / "a.json", [RECORD | {"id": None}]))

@@ -230,3 +230,33 @@ def test_faults_are_one_line(tmp_path, monkeypatch, capsys):
         main()
     assert stopped.value.code == 1
     assert "expected one of the endings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("x.json", "x.json", "x.json: expected another file or folder to write than the one that is read"),
+        ("empty.json", "y.json", "empty.json: expected at least one record, got none"),
+    ],
+)
+def test_conversions_of_nothing_and_onto_the_source_are_refused(tmp_path, source, target, message):
+    (tmp_path / "x.json").write_text(json.dumps([RECORD]))
+    (tmp_path / "empty.json").write_text("[]")
+    done = run("convert", tmp_path / source, tmp_path / target)
+    assert message in str(done.exception)
+    assert json.loads((tmp_path / "x.json").read_text()) == [RECORD]
+    assert not (tmp_path / "y.json").exists()
+
+
+def test_fields_that_are_not_read_are_told(folder, tmp_path):
+    place = folder(train=[RECORD | {"txt": "Ada of Oslo"}])
+    done = run("check", place / "train.json")
+    assert f"warning: {place / 'train.json'}: 1 fields 'txt' of records not read.\n" in done.output
+    done = run("convert", place / "train.json", tmp_path / "out.jsonl")
+    assert "1 fields 'txt' of records not read" in done.output
+
+
+def test_a_corpus_of_nothing_is_refused_by_name(folder):
+    place = folder(train=[])
+    done = run("stats", place)
+    assert str(done.exception) == f"{place / 'train.json'}: expected at least one record, got none."

@@ -34,8 +34,8 @@ def output(spans, types, scores, settings=SETTINGS):
     )
 
 
-def found(*arguments, threshold=None):
-    (sentence,) = decode(output(*arguments), SETTINGS.override(relation_threshold=threshold))
+def found(spans, types, scores, **override):
+    (sentence,) = decode(output(spans, types, scores), SETTINGS.override(**override))
     return [tuple(entity[:3]) for entity in sentence.entities], [tuple(one[:3]) for one in sentence.relations]
 
 
@@ -51,8 +51,8 @@ def test_relations_index_the_sorted_entities_and_are_sorted():
 
 def test_a_score_of_exactly_the_threshold_is_a_relation():
     half = {(0, 1): (0.5, 0.0)}
-    assert found([[0, 1], [1, 2]], [1, 1], half, threshold=0.5)[1] == [(0, 1, "r")]
-    assert found([[0, 1], [1, 2]], [1, 1], half, threshold=0.51)[1] == []
+    assert found([[0, 1], [1, 2]], [1, 1], half, relation_threshold=0.5)[1] == [(0, 1, "r")]
+    assert found([[0, 1], [1, 2]], [1, 1], half, relation_threshold=0.51)[1] == []
     assert found([[0, 1], [1, 2]], [1, 1], half)[1] == [(0, 1, "r")]  # the configuration's 0.4
 
 
@@ -92,11 +92,6 @@ def test_refuses_outputs_of_given_pairs():
         decode(SpertOutput(spans=torch.zeros(1, 1, 2), entity_logits=torch.zeros(1, 1, 3), decoding=SETTINGS))
 
 
-def found_with(arguments, **override):
-    (sentence,) = decode(output(*arguments), SETTINGS.override(**override))
-    return [tuple(entity[:3]) for entity in sentence.entities], [tuple(one[:3]) for one in sentence.relations]
-
-
 def scored(spans, types, margins, scores):
     """As `output`, with the logit of each entity's type."""
     made = output(spans, types, scores)
@@ -110,8 +105,8 @@ class TestThresholds:
     PAIRS = ([[0, 1], [1, 2]], [1, 2], {(0, 1): (0.5, 0.0), (1, 0): (0.7, 0.0)})
 
     def test_by_type_of_relation(self):
-        assert found_with(self.PAIRS, relation_threshold={"r": 0.6})[1] == [(1, 0, "r")]
-        assert found_with(self.PAIRS, relation_threshold={"s": 0.6})[1] == [(0, 1, "r"), (1, 0, "r")]
+        assert found(*self.PAIRS, relation_threshold={"r": 0.6})[1] == [(1, 0, "r")]
+        assert found(*self.PAIRS, relation_threshold={"s": 0.6})[1] == [(0, 1, "r"), (1, 0, "r")]
 
     def test_by_type_of_entity(self):
         outputs = scored([[0, 1], [1, 2]], [1, 2], [2.0, 2.0], {(0, 1): (0.9, 0.0)})
@@ -148,13 +143,13 @@ class TestRelationArguments:
     ARGUMENTS = ([[0, 1], [1, 2]], [1, 2], {(0, 1): (0.9, 0.9), (1, 0): (0.9, 0.0)})
 
     def test_other_pairs_are_not_found(self):
-        relations = found_with(self.ARGUMENTS, relation_arguments={"r": [["A", "B"]]})[1]
+        relations = found(*self.ARGUMENTS, relation_arguments={"r": [["A", "B"]]})[1]
         assert relations == [(0, 1, "r"), (0, 1, "s")]
-        assert found_with(self.ARGUMENTS, relation_arguments={"r": []})[1] == [(0, 1, "s")]
+        assert found(*self.ARGUMENTS, relation_arguments={"r": []})[1] == [(0, 1, "s")]
 
     def test_those_of_a_symmetric_relation_count_in_both_orders(self):
-        assert (0, 1, "s") in found_with(self.ARGUMENTS, relation_arguments={"s": [["B", "A"]]})[1]
-        assert (0, 1, "s") not in found_with(self.ARGUMENTS, relation_arguments={"s": [["A", "A"]]})[1]
+        assert (0, 1, "s") in found(*self.ARGUMENTS, relation_arguments={"s": [["B", "A"]]})[1]
+        assert (0, 1, "s") not in found(*self.ARGUMENTS, relation_arguments={"s": [["A", "A"]]})[1]
 
     def test_an_empty_mapping_lifts_them(self):
         options = SETTINGS.override(relation_arguments={"r": []})
@@ -178,6 +173,15 @@ class TestOverlaps:
         nested = [4.0, 3.0, 1.0, 1.0]
         assert self.found("nested", {}, margins=nested)[0] == [(0, 2), (0, 3), (6, 7)]
         assert self.found("none", {}, margins=nested)[0] == [(0, 3), (6, 7)]
+
+    @pytest.mark.parametrize("inner", [[0, 2], [1, 3], [1, 2]])
+    @pytest.mark.parametrize("margins", [[2.0, 1.0], [1.0, 2.0]])
+    def test_a_nested_entity_may_share_a_border(self, inner, margins):
+        outputs = scored([[0, 3], inner], [1, 2], margins, {})
+        (nested,) = decode(outputs, SETTINGS.override(overlapping_entities="nested"))
+        assert len(nested.entities) == 2
+        (none,) = decode(outputs, SETTINGS.override(overlapping_entities="none"))
+        assert [list(one[:2]) for one in none.entities] == [[0, 3] if margins[0] > margins[1] else inner]
 
     def test_relations_move_to_the_entity_that_stays(self):
         _, relations = self.found("none", {(0, 3): (0.8, 0.0), (3, 0): (0.6, 0.0)})

@@ -1,7 +1,10 @@
 """Exported graphs compute what the model computes, for any batch and length."""
 
 import json
+import pickle
 import shutil
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from typer.testing import CliRunner
 
 from spert import SpertModel, SpertProcessor
 from spert.cli import app
+from spert.commands.shared import load_model
 from spert.corpora import load_corpus
 from spert.decoding_spert import decode
 from spert.exported import ExportedModel, export_model
@@ -17,6 +21,12 @@ from spert.spans_spert import RangePooler
 from tests import tiny
 
 SENTENCES = [*tiny.SENTENCES, ["Oslo"] * 40, ["Ada"], [], ["Ada", "Park"] * 9]
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch):
+    """These tests made the programs that they load."""
+    monkeypatch.setenv("SPERT_TRUST_PROGRAMS", "1")
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +163,42 @@ def test_what_cannot_be_is_refused(tmp_path):
         export_model(tiny.model("bert"), tiny.processor("bert"), tmp_path, "tflite")
     with pytest.raises(FileNotFoundError, match=r"expected spans.onnx or spans.pt2"):
         ExportedModel(tmp_path)
+
+
+def test_a_program_runs_only_where_it_is_trusted(saved_model, tmp_path, monkeypatch):
+    """A .pt2 file is read with pickle and `eval`: a model's folder with one in it could do anything."""
+    folder = Path(shutil.copytree(saved_model, tmp_path / "model"))
+
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    with zipfile.ZipFile(folder / "spans.pt2", "w") as archive:
+        for name, content in {
+            "archive_format": b"pt2",
+            "archive_version": b"0",
+            "models/model.json": b"{}",
+            "data/constants/model_constants_config.json": b'{"config": {"x": {"path_name": "opaque_obj_0"}}}',
+            "data/constants/opaque_obj_0": pickle.dumps(Evil()),
+        }.items():
+            archive.writestr(f"spans/{name}", content)
+    for setting in ("", "0", None):
+        if setting is None:
+            monkeypatch.delenv("SPERT_TRUST_PROGRAMS")
+        else:
+            monkeypatch.setenv("SPERT_TRUST_PROGRAMS", setting)
+        with pytest.raises(ValueError, match=r"spans\.pt2: a \.pt2 file is a program, .* set SPERT_TRUST_PROGRAMS=1"):
+            ExportedModel(folder)
+        with pytest.raises(ValueError, match="SPERT_TRUST_PROGRAMS=1"):
+            load_model(str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_damaged_graph_is_one_message(saved_model, tmp_path, suffix):
+    if suffix == ".onnx":
+        pytest.importorskip("onnxruntime")
+    folder = Path(shutil.copytree(saved_model, tmp_path / "model"))
+    (folder / f"spans{suffix}").write_bytes(b"no graph")
+    with pytest.raises(ValueError, match=rf"model.*spans{suffix}: cannot be read: "):
+        load_model(str(folder))

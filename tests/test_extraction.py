@@ -13,12 +13,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from spert import SpertModel, SpertProcessor
-from spert.cli import app
 from spert.prediction import Refused, as_spert_json, predict, predict_stream
 from tests import tiny
+from tests.extracting import lines, run, written
 from tests.tolerance import assert_close
 
 ROOT = Path(__file__).parent.parent
@@ -39,24 +38,6 @@ def records():
 @pytest.fixture(scope="module")
 def expected(loaded, records):
     return predict(*loaded, [record["tokens"] for record in records])
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def run(*words, code=0):
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        assert code, done.exception
-        return str(done.exception)
-    assert done.exit_code == code, done.output
-    return done.output
-
-
-def written(path, records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
 
 
 class TestStream:
@@ -121,7 +102,19 @@ class TestInputsAndOutputs:
             "--output",
             tmp_path / "out.parquet",
         )
-        assert_close(pq.read_table(tmp_path / "out.parquet").to_pylist(), self.outcome(records, expected))
+        found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+        wanted = self.outcome(records, expected)
+        assert_close(
+            [{name: one[name] for name in list(wanted[0])[:3]} for one in found],
+            [{name: one[name] for name in list(one)[:3]} for one in wanted],
+        )
+        for one, other in zip(found, wanted):
+            assert one["sentences"] is one["windows"] is None  # words came split
+            assert_close(
+                [list(entity.values())[:7] for entity in one["entities"]],
+                [list(entity.values()) for entity in other["entities"]],
+            )
+            assert_close(one["relations"], other["relations"])
 
     def test_a_field_that_only_some_records_have(self, saved_model, tmp_path):
         mixed = [{"text": "Oslo", "n": 1}, {"text": "Oslo"}, {"text": "Oslo", "m": "x"}]
@@ -219,22 +212,25 @@ def predict_command(model, source, target, *flags):
 
 @pytest.mark.slow
 def test_killed_and_resumed_on_another_number_of_processes(saved_model, records, expected, tmp_path):
-    many = [record | {"id": f"{number}-{record['id']}"} for number in range(40) for record in records]
+    many = [record | {"id": f"{number}-{record['id']}"} for number in range(12) for record in records]
     source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = predict_command(saved_model, source, target, "--shard-size", "100", "--batch-size", "4")
+    command = predict_command(saved_model, source, target, "--shard-size", "30", "--batch-size", "4")
     shards = tmp_path / "out.jsonl.shards"
     times = {}
     for number, flags in enumerate(([], ["--resume"])):
         process = subprocess.Popen([*command, *flags], env=environment, start_new_session=True)
         wanted = 3 * (number + 1)
-        while process.poll() is None and len(list(shards.glob("part-*"))) < wanted:
+        while process.poll() is None and len(list(shards.glob("done-*"))) < wanted:
             time.sleep(0.01)
         assert process.poll() is None, "killed before it ended"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert not target.exists()
-        now = {path.name: path.stat().st_mtime_ns for path in shards.glob("part-*")}
+        parts = [
+            shards / path.name.replace("done", "part").replace(".json", ".jsonl") for path in shards.glob("done-*")
+        ]
+        now = {path.name: path.stat().st_mtime_ns for path in parts}
         assert all(now[name] == moment for name, moment in times.items()), "no shard is made twice"
         times = now
     refused = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spert.corpora import load_corpus, types_of
+from spert.corpora.duplicates import merged_entities
 from tests import tiny
 
 
@@ -31,6 +32,14 @@ def test_folds_part_all_sentences(folder):
     again = load_corpus(folder, fold=3, num_folds=5)
     assert again["test"]["tokens"][:] == folds[3]["test"]["tokens"][:]
     assert "fold 3 of 5, made by the order of SHA-256" in again["test"].info.description
+
+
+def test_merged_entities_are_reported_once(folder):
+    entity = {"type": "Place", "start": 0, "end": 1}
+    records = [{"tokens": ["Oslo"], "entities": [entity, entity], "relations": []}, *tiny.RECORDS]
+    (folder / "test.json").write_text(json.dumps(records))
+    fold = load_corpus(folder, fold=0, num_folds=5)
+    assert merged_entities(fold) == merged_entities(fold["train"]) == 1
 
 
 @pytest.mark.parametrize("num_folds", [2, 25])

@@ -212,11 +212,34 @@ class TestWhatGoesUp:
         push_folder(model_folder, "org/x", token="hf_writer")
         assert local.repos["org/x"].commits[-1][1].keys() == ours | {"metrics.json"}
 
-    def test_a_symbolic_link_out_of_the_folder_is_refused(self, model_folder):
+    @pytest.mark.parametrize("name", ["metrics.json", "config.json"])
+    def test_a_symbolic_link_is_refused(self, model_folder, name):
+        """Also one to a file of the same folder: what it points to would go up under a name that says otherwise."""
         secret = model_folder.parent / "secret.json"
         secret.write_text("{}")
-        (model_folder / "metrics.json").symlink_to(secret)
-        with pytest.raises(ValueError, match=r"metrics\.json: expected a file, got a symbolic link to .*secret\.json"):
+        inside = model_folder / "predictions.json"
+        inside.write_bytes((model_folder / "config.json").read_bytes())
+        for target in (secret, inside):
+            (model_folder / name).unlink(missing_ok=True)
+            (model_folder / name).symlink_to(target)
+            with pytest.raises(ValueError, match=rf"{name}: expected a file, got a symbolic link to .*{target.name}"):
+                files_to_push(model_folder)
+
+    @pytest.mark.parametrize(
+        ("auto_map", "message"),
+        [
+            ({"AutoModel": "../secret.Model"}, r"got one without \.py|names of files in this folder"),
+            ({"AutoModel": "folder/secret.Model"}, r"without folder/secret\.py|names of files in this folder"),
+            ({"AutoModel": ["a.B"]}, r"config\.json: expected the names of classes, got \['a\.B'\]"),
+            (["a.B"], r"config\.json: expected names of classes in auto_map"),
+        ],
+    )
+    def test_code_that_is_no_file_of_the_folder(self, model_folder, auto_map, message):
+        (model_folder / "folder").mkdir()
+        (model_folder / "folder" / "secret.py").write_text("secret")
+        values = json.loads((model_folder / "config.json").read_text())
+        (model_folder / "config.json").write_text(json.dumps(values | {"auto_map": auto_map}))
+        with pytest.raises(ValueError, match=message):
             files_to_push(model_folder)
 
     @pytest.mark.parametrize("parts", ["{}", '{"weight_map": {"a": "../secret"}}', '{"weight_map": {"a": 1}}', "[]"])
@@ -246,9 +269,10 @@ def test_private_onto_a_public_repository_is_refused(model_folder, local):
     with pytest.raises(ValueError, match=r"expected a private repository .--private., but it exists and is public"):
         push_folder(model_folder, "org/x", token="hf_writer", private=True)
     assert len(local.repos["org/x"].commits) == commits
-    push_folder(model_folder, "org/y", token="hf_writer", private=True)
-    push_folder(model_folder, "org/y", token="hf_writer", private=True)
-    assert local.repos["org/y"].private
+    for private in (True, True, None):
+        push_folder(model_folder, "org/y", token="hf_writer", private=private)
+    assert local.repos["org/y"].private, "without --private an existing repository stays as it is"
+    assert len(local.repos["org/y"].commits) == 1 + 3
 
 
 def test_without_a_network(model_folder, monkeypatch):

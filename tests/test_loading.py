@@ -92,7 +92,7 @@ class TestWeights:
         module.weight.data.fill_(60000)
         refuse_weights_that_are_not_finite(module, "x")
         module.weight.data[3, 3] = float("inf")
-        with pytest.raises(ValueError, match="x: expected finite weights.* in weight"):
+        with pytest.raises(ValueError, match=r"x: expected finite weights.* in weight"):
             refuse_weights_that_are_not_finite(module, "x")
 
     def test_without_values_are_not_looked_at(self):

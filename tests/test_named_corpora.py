@@ -206,3 +206,45 @@ class TestAde:
         assert not tests[0] & tests[1]
         assert all(not set(fold["train"]["id"]) & set(fold["test"]["id"]) for fold in folds)
         assert folds[0]["test"][0]["id"] == "10084639/0"
+
+
+class TestDamagedFiles:
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"no archive", "expected the official archive, but it cannot be read whole"),
+            (None, "expected the official archive with processed_data/json/train.json, got one without it"),
+        ],
+    )
+    def test_an_archive_is_refused_by_name(self, tmp_path, content, message):
+        place = tmp_path / "sciERC_processed.tar.gz"
+        if content is None:
+            tarfile.open(place, "w:gz").close()
+        else:
+            place.write_bytes(content)
+        with pytest.raises(ValueError, match=message) as refused:
+            load_corpus("scierc", str(tmp_path))
+        assert str(refused.value).startswith(str(place))
+
+    def test_an_archive_that_unpacks_to_too_much_is_refused(self, tmp_path, monkeypatch):
+        (tmp_path / "train.json").write_text(json.dumps(TestScierc.ABSTRACT))
+        with tarfile.open(tmp_path / "sciERC_processed.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "train.json", "processed_data/json/train.json")
+        (tmp_path / "train.json").unlink()
+        monkeypatch.setattr("spert.corpora.scierc.MAX_UNPACKED", 100)
+        with pytest.raises(ValueError, match=r"train\.json: expected at most 100 bytes unpacked, got \d+"):
+            load_corpus("scierc", str(tmp_path))
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            (b"1|\xff|a|0|1|b|2|3\n", "line 1: expected UTF-8, but byte 2 is none"),
+            ("1|a b|a|0|²|b|2|3\n".encode(), "line 1: expected 8 fields between '|', with whole numbers"),
+            (b"1|a b|a|0|5|b|2|3\n", "line 1: expected the effect 'a' to be as long as its offsets 0 and 5"),
+            (b"1|a b||0|0|b|2|3\n", "line 1: expected an effect and a drug"),
+        ],
+    )
+    def test_lines_of_ade_are_checked(self, tmp_path, line, message):
+        (tmp_path / "DRUG-AE.rel").write_bytes(line)
+        with pytest.raises(ValueError, match=message):
+            load_corpus("ade", str(tmp_path))

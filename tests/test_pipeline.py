@@ -136,6 +136,26 @@ def test_documents_of_several_lengths_in_a_batch(extract, expected):
     assert_close(results, [extract(DOCUMENT), expected[0], extract(""), extract(DOCUMENT)])
 
 
+def test_batch_size_bounds_the_sentences_of_a_pass(extract, monkeypatch):
+    sizes = []
+    pad = type(extract.processor).pad
+    monkeypatch.setattr(
+        type(extract.processor), "pad", lambda self, rows, *rest: sizes.append(len(rows)) or pad(self, rows, *rest)
+    )
+
+    def sizes_of(task):
+        sizes.clear()
+        task()
+        return list(sizes)
+
+    document = "Nobody came. " * 40
+    assert sizes_of(lambda: extract(document)) == [16, 16, 8]
+    assert sizes_of(lambda: extract(document, batch_size=30)) == [30, 10]
+    assert sizes_of(lambda: extract([DOCUMENT] * 4, batch_size=4)) == [4, 4, 4]
+    made = SpertPipeline(model=extract.model, processor=extract.processor, batch_size=30)
+    assert sizes_of(lambda: made(document)) == [30, 10]
+
+
 def test_the_callers_sentences(extract):
     halves = [[0, 39], [40, 76]]
     expected = extract({"text": DOCUMENT, "sentences": halves})

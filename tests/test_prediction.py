@@ -65,10 +65,14 @@ def test_the_projects_own_pages(loaded):
             assert start <= entity["start"] < entity["end"] <= end
 
 
-def test_options_reach_decoding(loaded):
-    (result,) = predict(*loaded, [DOCUMENT], relation_threshold=0.9, entity_threshold=0.5, overlapping_entities="none")
-    assert result["entities"]
-    assert all(one["score"] >= 0.5 for one in result["entities"])
+def test_options_reach_decoding():
+    loaded = tiny.model("bert"), tiny.processor("bert")
+    (everything,) = predict(*loaded, [DOCUMENT])
+    scores = sorted(entity["score"] for entity in everything["entities"])
+    options = {"relation_threshold": 0.9, "entity_threshold": scores[len(scores) // 2], "overlapping_entities": "none"}
+    (result,) = predict(*loaded, [DOCUMENT], **options)
+    assert 0 < len(result["entities"]) < len(scores)
+    assert all(one["score"] >= options["entity_threshold"] for one in result["entities"])
     assert all(one["score"] >= 0.9 for one in result["relations"])
     (everything,) = predict_stream(*loaded, [DOCUMENT], return_all_scores=True)
     assert "pairs" in everything

@@ -216,6 +216,13 @@ def test_padding_to_a_multiple_stays_within_the_limit():
     assert long["input_ids"].shape == (1, 126)
 
 
+def test_rows_of_like_length_are_batched_the_longest_first():
+    processor = tiny.processor("bert")
+    given = {"tokens": ["a"] * 7, "entities": [{"word_start": 0, "word_end": 1}]}
+    documents = processor.encode_documents([["a"] * 3, ["a"] * 9, given, ["a"], ["a"] * 5])
+    assert processor.plan_batches(documents, 2) == [[(1, 0), (4, 0)], [(0, 0), (3, 0)], [(2, 0)]]
+
+
 def test_padding_is_the_tokenizers_piece():
     processor = tiny.processor("roberta")
     assert processor.tokenizer.pad_token_id == 1

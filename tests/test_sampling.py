@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spert.sampling_spert import negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
+from spert.sampling_spert import happens, negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
 
 
 def _generator(seed=0):
@@ -63,3 +63,9 @@ def test_spans_are_drawn_evenly():
     drawn = counts[counts > 0]
     assert len(drawn) == 9
     assert (drawn / 2000 - 3 / 9).abs().max() < 0.05
+
+
+def test_something_happens_as_often_as_it_should():
+    assert not any(happens(0, record_generator(42, 0, record)) for record in range(100))
+    assert all(happens(1, record_generator(42, 0, record)) for record in range(100))
+    assert 420 < sum(happens(0.25, record_generator(42, 0, record)) for record in range(2000)) < 580

@@ -1,9 +1,11 @@
+import multiprocessing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spert.evaluation import METRIC, compute_scores
-from spert.evaluation.scores import TASKS
+from spert.evaluation.scores import TASKS, check_same_tokens
 
 
 def record(entities, relations=()):
@@ -71,6 +73,37 @@ def test_lengths_must_agree():
         compute_scores([REFERENCE] * 2, [REFERENCE])
 
 
+def test_other_sentences_are_refused_with_the_record():
+    first, second = {"tokens": ["Ada", "Park"]}, {"tokens": ["Oslo"]}
+    check_same_tokens([first, second], [{"tokens": ("Ada", "Park")}, second], "gold.json", "found.json")
+    with pytest.raises(
+        ValueError,
+        match=r"found.json, record 1, field 'tokens': expected the words of gold.json, 'Oslo', got 'Ada Park'",
+    ):
+        check_same_tokens([first, second], [first, first], "gold.json", "found.json")
+    with pytest.raises(ValueError, match=r"found.json: expected one record for each of the 2 of gold.json, got 1"):
+        check_same_tokens([first, second], [first], "gold.json", "found.json")
+
+
+spans = st.tuples(st.sampled_from("AB"), st.integers(0, 9), st.integers(1, 4))
+
+
+@given(st.lists(spans.map(lambda span: (span[0], span[1], span[1] + span[2])), max_size=6, unique=True))
+def test_overlapping_entities_are_those_that_share_a_word_with_another(entities):
+    def shares(one, other):
+        return bool({*range(*one[1:])} & {*range(*other[1:])})
+
+    alone = [one for one in entities if not any(shares(one, other) for other in entities if other != one)]
+    pairs = [(i, j) for i in range(len(entities)) for j in range(len(entities)) if i != j]
+    apart = [pair for pair in pairs if not shares(entities[pair[0]], entities[pair[1]])]
+    scores = compute_scores(
+        [record(entities, [("r", *pair) for pair in pairs])], [record([])], without_overlapping=True
+    )
+    assert sum(values["support"] for values in scores["ner_per_type"].values()) == len(alone)
+    spans = {(entities[head][1:], entities[tail][1:]) for head, tail in apart}
+    assert sum(values["support"] for values in scores["rel_boundary_per_type"].values()) == len(spans)
+
+
 entities = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4), st.integers(5, 8)), max_size=4)
 
 
@@ -98,9 +131,20 @@ def test_the_evaluate_metric_gives_the_same(monkeypatch, tmp_path):
 
 
 def test_two_processes_load_the_metric(tmp_path):
-    import subprocess
-    import sys
+    """At once, into one cache. They are forks: importing `evaluate` anew would take them half a minute."""
+    import evaluate
 
-    code = f"import evaluate; evaluate.load({METRIC!r}, cache_dir={str(tmp_path)!r}); print('loaded')"
-    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in running] == ["loaded", "loaded"]
+    context = multiprocessing.get_context("fork")
+    barrier, loaded = context.Barrier(2), context.SimpleQueue()
+
+    def load():
+        barrier.wait(timeout=60)
+        loaded.put(evaluate.load(METRIC, cache_dir=str(tmp_path)).name)
+
+    running = [context.Process(target=load) for _ in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(timeout=60)
+    assert [process.exitcode for process in running] == [0, 0]
+    assert [loaded.get(), loaded.get()] == ["entity_relation_metric"] * 2

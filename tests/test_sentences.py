@@ -66,6 +66,10 @@ def test_signs(row):
         'He " agreed . "|He left .|" No . " is what he said . \'\'|Yes .',
         "He said , ' ' I will . ' '|He did .",
         'He said: "It is A.|Then it is B."|Then C.',
+        "It was found in Yongbyon . '",
+        'They wrote about Russia and its Interests . "',
+        "This is Ada Park for Signal FM. ( end recording )",
+        "It fails .|( ii ) It works .|( Signed ) Ada Park",
     ],
 )
 def test_quotes_and_brackets(row):

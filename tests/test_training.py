@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from accelerate import DistributedType
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModel, AutoProcessor
@@ -22,7 +23,7 @@ from spert.prediction import as_spert_json, predict
 from spert.training.arguments import TrainingArguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.corpus import count_relation_arguments
-from spert.training.launch import processes_asked_for
+from spert.training.launch import processes_asked_for, refuse_sharded_models
 from spert.training.optimization import make_optimizer, make_schedule
 from tests import tiny
 from tests.runs import ACCELERATE, ROOT, settings, several, train, train_here, variables
@@ -343,6 +344,12 @@ class TestLaunch:
         done = subprocess.run(launcher, capture_output=True, text=True, env=variables())
         assert done.returncode != 0
         assert "Expected 2 processes, as accelerate launch was asked for, but 1 run" in done.stderr
+
+    def test_models_that_are_spread_over_processes_are_refused(self):
+        for strategy in (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU):
+            refuse_sharded_models(SimpleNamespace(distributed_type=strategy))
+        with pytest.raises(ValueError, match="each hold the whole model, got FSDP"):
+            refuse_sharded_models(SimpleNamespace(distributed_type=DistributedType.FSDP))
 
     def test_how_many_processes_a_launcher_was_asked_for(self, tmp_path, monkeypatch):
         monkeypatch.setattr("spert.training.launch.default_config_file", str(tmp_path / "none.yaml"))

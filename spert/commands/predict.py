@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_model
+from .shared import BatchSize, Model, load_configuration, load_model
 
 
 class Dtype(StrEnum):
@@ -144,18 +144,20 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     from pathlib import Path
 
     from ..extraction.bulk import make_shards, run_plan
-    from ..extraction.models import check_options, digests_of, find_model
+    from ..extraction.models import digests_of, find_model
     from ..extraction.plan import Plan
     from ..extraction.processes import run_workers
     from ..extraction.sinks import sink_of
     from ..extraction.sources import open_source
     from ..extraction.stopping import say
+    from ..options_spert import DecodingOptions
 
     place.refuse_input(Path(input))
     place.check_writable()
     source = open_source(input, options["split"])
     folder = find_model(model, revision)
-    check_options(folder, options["decoding"])
+    load_configuration(str(folder))
+    DecodingOptions.of(load_configuration(str(folder))).override(**options["decoding"])
     plan = Plan(
         model=model,
         model_files=digests_of(folder),

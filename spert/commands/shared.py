@@ -148,8 +148,11 @@ def _named(model: str, file: str) -> Iterator[None]:
     except ModuleNotFoundError:  # says what to install
         raise
     except Exception as error:
+        reason = reason_of(error, model)
+        if reason.startswith(os.path.join(model, "")):  # it names the file already
+            raise ValueError(reason) from error
         where = os.path.join(model, file) if os.path.isfile(os.path.join(model, file)) else f"{model}, {file}"
-        raise ValueError(f"{where}: {reason_of(error, model)}") from error
+        raise ValueError(f"{where}: {reason}") from error
     finally:
         logging.set_verbosity(level)
         if shows_progress:

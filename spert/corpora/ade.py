@@ -103,8 +103,8 @@ def read_raw(path: str | os.PathLike[str], types: CorpusTypes | None = None) -> 
             pair = next((one for one in _places(sentence, effect, drug, distance) if one not in found), None)
             if pair is None:
                 raise ValueError(
-                    f"{where}: expected {effect!r} and {drug!r}, {distance} characters apart, in {sentence!r}, and did "
-                    f"not find them, or not often enough."
+                    f"{where}: expected {shown(effect)} and {shown(drug)}, {distance} characters apart, in "
+                    f"{shown(sentence)}, and did not find them, or not often enough."
                 )
             found.append(pair)
     records: list[dict[str, Any]] = []
@@ -127,11 +127,11 @@ def _fields_of(line: bytes, where: str) -> list[str]:
             f"{where}: expected 8 fields between '|', with whole numbers as offsets, got {shown('|'.join(fields))}."
         )
     if not fields[2] or not fields[5]:
-        raise ValueError(f"{where}: expected an effect and a drug, got {fields[2]!r} and {fields[5]!r}.")
+        raise ValueError(f"{where}: expected an effect and a drug, got {shown(fields[2])} and {shown(fields[5])}.")
     for kind, mention, start, end in (("effect", *fields[2:5]), ("drug", *fields[5:8])):
         if int(end) - int(start) != len(mention):
             raise ValueError(
-                f"{where}: expected the {kind} {mention!r} to be as long as its offsets {start} and {end}."
+                f"{where}: expected the {kind} {shown(mention)} to be as long as its offsets {start} and {end}."
             )
     return fields
 
@@ -159,7 +159,7 @@ def _record(sentence: str, pairs: list[_Pair], where: str) -> dict[str, Any]:
         start = span[0] + len(text) - len(text.lstrip())  # two mentions are written with a space beside them
         end = span[1] - len(text) + len(text.rstrip())
         if start not in starts or end not in ends:
-            raise ValueError(f"{where}: the mention {text!r} cuts through a word of {sentence!r}.")
+            raise ValueError(f"{where}: the mention {shown(text)} cuts through a word of {shown(sentence)}.")
         return starts[start], ends[end]
 
     joined = [((*word_span(effect), "Adverse-Effect"), (*word_span(drug), "Drug")) for effect, drug in pairs]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..sentences_spert import split_sentences
 from ..words_spert import join_words, split_words
+from .validation import shown
 
 Span = tuple[int, int]
 
@@ -141,8 +142,8 @@ def check_covered_text(text: str, start: int, end: int, covered: str | None, whe
     check_range(text, start, end, where)
     if covered is not None and covered.split() != text[start:end].split():
         raise ValueError(
-            f"{where}: expected {covered!r}, but the text at [{start}, {end}) is {text[start:end]!r}. Were characters "
-            f"counted otherwise, or was the text changed?"
+            f"{where}: expected {shown(covered)}, but the text at [{start}, {end}) is {shown(text[start:end])}. Were "
+            f"characters counted otherwise, or was the text changed?"
         )
 
 
@@ -207,8 +208,8 @@ def _word_span(text: str, words: Sequence[Span], start: int, end: int, kind: str
     if tight != (first, last):
         if reading.align == "strict":
             raise ValueError(
-                f"{where} ({kind}): the span {inside!r} [{start}, {end}) cuts through the words "
-                f"{text[first:last]!r} [{first}, {last}). Correct it, or widen it with --align expand."
+                f"{where} ({shown(kind)}): the span {shown(inside)} [{start}, {end}) cuts through the words "
+                f"{shown(text[first:last])} [{first}, {last}). Correct it, or widen it with --align expand."
             )
         reading.lost["spans widened to whole words"] += 1
     return covered[0], covered[-1] + 1

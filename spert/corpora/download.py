@@ -1,12 +1,22 @@
 """Find a corpus's published files: in a folder, or by download into the Hugging Face cache."""
 
+import gzip
 import hashlib
 import os
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import datasets
 from datasets import DownloadConfig, DownloadManager
+
+from ..files import parse_json, partial_path, publish, remove
+
+MAX_UNPACKED = 2**28
+"""Bytes that a downloaded archive may unpack to: a hundred times what the largest corpus has."""
 
 PUBLISHED_AT = "http://lavis.cs.hs-rm.de/storage/spert/public/datasets"
 """Where the authors of the paper publish their corpora."""
@@ -55,7 +65,11 @@ def existing_files(corpus: str, files: Mapping[str, str], data_dir: str) -> dict
 
 
 def download_files(corpus: str, files: Mapping[str, PublishedFile], server: str) -> dict[str, str]:
-    """Download files once, into the Hugging Face cache.
+    """Download files once, into a folder of the Hugging Face cache that is named after the server.
+
+    A file is kept only if it was read whole, is of its kind (JSON, or a gzip archive that unpacks within
+    `MAX_UNPACKED`) and has the checksum that is expected of it: what a broken server sends is asked for again the next
+    time.
 
     Args:
         corpus: named in errors.
@@ -65,29 +79,92 @@ def download_files(corpus: str, files: Mapping[str, PublishedFile], server: str)
 
     Raises:
         ConnectionError: a download failed; the message says which files to put where.
-        ValueError: a file is not the one that was published.
+        ValueError: what came is not the file that was published; the message names address and file.
     """
     mirror = os.environ.get("SPERT_DATASETS_URL")
     server = f"{mirror.rstrip('/')}/{corpus}" if mirror else server
-    urls = {part: f"{server}/{file.name}" for part, file in files.items()}
-    manager = DownloadManager(
-        dataset_name=corpus, download_config=DownloadConfig(max_retries=2, resume_download=True, disable_tqdm=True)
-    )
-    try:
-        paths = manager.download(urls)
-    except Exception as error:  # the library raises many kinds, of several HTTP clients
-        raise ConnectionError(
-            f"{corpus}: could not download {', '.join(urls.values())}: {error}. Put these files into a folder and name "
-            f"it (data_dir=… or --data_dir …), or name a mirror in SPERT_DATASETS_URL."
-        ) from error
-    for part, path in paths.items():
-        expected = files[part].sha256
-        if expected is not None:
-            found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            if found != expected:
-                Path(path).unlink()  # or it would be taken from the cache for ever
-                raise ValueError(
-                    f"{corpus}: {urls[part]}: expected the SHA-256 {expected}, got {found}: the file is damaged or "
-                    f"another. It was taken out of the cache; try again."
-                )
+    folder = Path(datasets.config.DOWNLOADED_DATASETS_PATH) / "spert" / _folder_name(server)
+    paths = {}
+    for part, file in files.items():
+        place = folder / file.name
+        if not (place.is_file() and _is_published(place, file)):
+            _download(corpus, file, server, place)
+        paths[part] = str(place)
     return paths
+
+
+def _download(corpus: str, file: PublishedFile, server: str, place: Path) -> None:
+    """Download a file to `place`, where it appears whole and checked, or not at all."""
+    address = f"{_without_password(server)}/{file.name}"
+    staging = partial_path(place)
+    staging.mkdir(parents=True)
+    try:
+        configuration = DownloadConfig(cache_dir=str(staging), force_download=True, max_retries=2, disable_tqdm=True)
+        try:
+            found = Path(
+                DownloadManager(dataset_name=corpus, download_config=configuration).download(f"{server}/{file.name}")
+            )
+        except Exception as error:  # the library raises many kinds, of several HTTP clients
+            reason = " ".join(str(error).split()).replace(server, _without_password(server))
+            raise ConnectionError(
+                f"{corpus}: could not download {address}: {reason or type(error).__name__}. Put {file.name} and the "
+                f"corpus's other files into a folder and name it (data_dir=… or --data_dir …), or name a mirror in "
+                f"SPERT_DATASETS_URL."
+            ) from error
+        try:
+            _check(found, file)
+        except ValueError as error:
+            raise ValueError(
+                f"{corpus}: {address}: {error} Nothing was kept: try again, or download {file.name} by hand and name "
+                f"its folder (data_dir=… or --data_dir …)."
+            ) from error
+        publish(found, place)
+    finally:
+        remove(staging)
+
+
+def _check(path: Path, file: PublishedFile) -> None:
+    """Refuse what cannot be the file that was asked for."""
+    if not _is_published(path, file):
+        raise ValueError(f"expected the SHA-256 {file.sha256}, got {_sha256(path)}: the file is damaged or another.")
+    with open(path, "rb") as content:
+        head = content.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise ValueError("expected a corpus's file, got a web page, as a portal or a moved server sends it.")
+    if file.name.endswith(".json"):
+        parse_json(path.read_bytes())
+    elif file.name.endswith(".gz"):
+        _check_gzip(path)
+
+
+def _check_gzip(path: Path) -> None:
+    """Read a gzip file to its end, which checks its length and checksum, but not beyond `MAX_UNPACKED`."""
+    size = 0
+    try:
+        with gzip.open(path) as content:
+            while block := content.read(2**20):
+                size += len(block)
+                if size > MAX_UNPACKED:
+                    raise ValueError(f"expected at most {MAX_UNPACKED} bytes unpacked, got more.")
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"expected a gzip archive, but it cannot be read whole: {error}.") from error
+
+
+def _is_published(path: Path, file: PublishedFile) -> bool:
+    return file.sha256 is None or _sha256(path) == file.sha256
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _folder_name(server: str) -> str:
+    """A server's address as the name of a folder."""
+    return re.sub(r"[^\w.-]+", "_", _without_password(server))
+
+
+def _without_password(server: str) -> str:
+    """An address without `user:password@`, for messages and names."""
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -61,5 +61,5 @@ def with_merged_entities(text: str, count: int) -> str:
 def merged_entities(corpus: Dataset | DatasetDict) -> int:
     """How many entities of a corpus were merged into another of the same span and type when it was read."""
     splits = corpus.values() if isinstance(corpus, dict) else [corpus]
-    lines = [line for split in splits for line in (split.info.description or "").splitlines()]
+    lines = [line for split in splits for line in (split.info.description or "").split("\n")]
     return sum(int(line.removeprefix(_MARK)) for line in lines if line.startswith(_MARK))

@@ -21,7 +21,7 @@ from .schema import record_at
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, read_types, types_from_json
-from .validation import ListAsTuple, Name, Schema, validated
+from .validation import ListAsTuple, Name, Schema, Text, validated
 
 CARD = """
 ## SciERC
@@ -159,7 +159,7 @@ class _Abstract(Schema):
     """A line of an official file."""
 
     doc_key: Name
-    sentences: list[list[str]]
+    sentences: list[list[Text]]
     ner: list[list[_Mention]]
     relations: list[list[_Pair]]
 

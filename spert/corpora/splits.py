@@ -74,6 +74,8 @@ class _Split(datasets.ArrowBasedBuilder):
     def _generate_tables(self) -> Iterator[tuple[int, pa.Table]]:
         file, types = self.config.file, self.config.types
         records = list(self.config.read(file))
+        if not records:
+            raise ValueError(f"{file}: expected at least one record, got none.")
         table = checked_table(records, file, types)
         merged, count = merge_duplicate_entities(records, file)
         if count:

@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..markdown import plain
 from .duplicates import merged_entities
 from .types import CorpusTypes
 
@@ -64,13 +65,13 @@ def markdown_of(splits: Mapping[str, Iterable[Mapping[str, Any]]], types: Corpus
     if any(merged.values()):
         for name, counts in found.items():
             counts["duplicate entities, merged"] = merged.get(name, 0)
-    header = f"| | {' | '.join(found)} |\n|---|{'---|' * len(found)}\n"
+    header = f"| | {' | '.join(map(plain, found))} |\n|---|{'---|' * len(found)}\n"
     totals = [name for name in next(iter(found.values())) if not name.endswith(" types")]
     rows = [f"| {name} | {' | '.join(str(counts[name]) for counts in found.values())} |" for name in totals]
     lines = [header + "\n".join(rows)]
     for field, names in (("entity types", types.entities), ("relation types", types.relations)):
         rows = [
-            f"| {name}{' (symmetric)' if name in types.symmetric_relations else ''} | "
+            f"| {plain(name)}{' (symmetric)' if name in types.symmetric_relations else ''} | "
             f"{' | '.join(str(counts[field][name]) for counts in found.values())} |"
             for name in names
         ]

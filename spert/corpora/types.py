@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features
 from pydantic import ConfigDict, Field
 
 from ..files import read_json
-from .validation import Name, Schema, validated
+from .validation import Name, Schema, Text, validated
 
 _MARK = "spert-types: "
 
@@ -71,8 +71,8 @@ class _ShownType(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    short: str | None = None
-    verbose: str | None = None
+    short: Text | None = None
+    verbose: Text | None = None
     symmetric: bool = False
 
 
@@ -145,7 +145,7 @@ def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
     splits = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
     found: list[CorpusTypes] = []
     for split in splits:
-        for line in (split.info.description or "").splitlines():
+        for line in (split.info.description or "").split("\n"):
             if line.startswith(_MARK):
                 types = types_from_json(json.loads(line[len(_MARK) :]), "the dataset's description")
                 if types not in found:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
@@ -50,7 +50,16 @@ def refuse_surrogates(text: str) -> None:
 Identifier = Annotated[str, PlainValidator(_identifier)]
 """A string or a whole number, as a string."""
 
-Name = Annotated[str, Field(min_length=1)]
+
+def _text(value: str) -> str:
+    refuse_surrogates(value)
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
+"""A string that a file can hold."""
+
+Name = Annotated[Text, Field(min_length=1)]
 """The name of a type: any string but the empty one."""
 
 ListAsTuple = Strict(False)
@@ -114,7 +123,7 @@ def _message(error: Mapping[str, Any], whole: Any, where: str) -> str:
     elif kind == "string_unicode":
         expected = "expected characters, got half of a surrogate pair"
     elif kind == "too_short":
-        expected = "expected at least one entry"
+        expected = "expected a string that is not empty" if isinstance(value, str) else "expected at least one entry"
     elif kind == "literal_error":
         expected = f"expected {error['ctx']['expected']}"
     else:

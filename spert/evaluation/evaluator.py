@@ -113,6 +113,8 @@ def _model_input(record: Mapping[str, Any], from_text: bool, given_entities: boo
 
 def _text_and_words(record: Mapping[str, Any]) -> tuple[str, Sequence[Sequence[int]]]:
     """A record's own text, or its words joined by one space; with the character range of each word."""
+    if record.get("text") is not None:
+        return record["text"], record["words"]
     return join_words(record["tokens"])
 
 

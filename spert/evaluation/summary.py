@@ -64,12 +64,11 @@ class _Record:
     corpus: dict[str, _Split]
 
 
-_SCORES: Any = create_model(
-    "Scores",
-    __config__=PARTIAL,
+_FIELDS: dict[str, Any] = {
     **dict.fromkeys(_NUMBERS, _Share),
     **{f"{task}_per_type": dict[str, _OfType] for task in TASKS},
-)
+}
+_SCORES: Any = create_model("Scores", __config__=PARTIAL, **_FIELDS)
 _SCORES_SCHEMA, _RECORD_SCHEMA = TypeAdapter(_SCORES), TypeAdapter(_Record)
 
 

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..candidates_spert import FoundEntities, batch_candidate_spans, select_entities
 from ..configuration_spert import SpertConfig
-from ..modeling_spert import SpertOutput
 from ..options_spert import DecodingOptions
+from ..outputs_spert import SpertOutput
 from ..spans_spert import ordered_pairs
 from .graphs import least_words
 
@@ -20,7 +19,7 @@ Graph = Callable[[dict[str, Tensor]], list[Tensor]]
 _KINDS = (".onnx", ".pt2")
 
 TRUST_PROGRAMS = "SPERT_TRUST_PROGRAMS"
-"""The environment variable that lets `.pt2` files be loaded: loading one can run any code that its maker put into it."""
+"""The environment variable that lets `.pt2` files be loaded, which can run any code that their maker put into them."""
 
 
 def is_exported(folder: str | os.PathLike[str]) -> bool:
@@ -39,7 +38,7 @@ class ExportedModel:
 
     Raises:
         FileNotFoundError: the folder holds no graph.
-        ValueError: the graphs are `.pt2` files, and nobody trusts them.
+        ValueError: a graph is damaged, or the graphs are `.pt2` files and nobody trusts them.
     """
 
     device = torch.device("cpu")
@@ -56,21 +55,29 @@ class ExportedModel:
             trust_programs = os.environ.get(TRUST_PROGRAMS) == "1"
         if suffix == ".pt2" and not trust_programs:
             raise ValueError(
-                f"{place / 'spans.pt2'}: expected to be told that this file may be run. A .pt2 file is a program: loading "
-                f"it can run any code. If you exported it yourself, set {TRUST_PROGRAMS}=1 (in Python: "
-                f"ExportedModel(folder, trust_programs=True)); otherwise export the model's own folder anew. ONNX files "
-                f"need no trust."
+                f"{place / 'spans.pt2'}: a .pt2 file is a program, and loading it can run any code. If you exported it "
+                f"yourself, set {TRUST_PROGRAMS}=1 (in Python: ExportedModel(folder, trust_programs=True)); otherwise "
+                f"export the model's own folder anew. ONNX files need no trust."
             )
         self.config = SpertConfig.from_pretrained(place)
-        load: Any = _load_torch if suffix == ".pt2" else lambda path: _load_onnx(path, num_threads)
-        self._spans: Graph = load(place / f"spans{suffix}")
+
+        def load(path: Path) -> Graph:
+            try:
+                return _load_torch(path) if suffix == ".pt2" else _load_onnx(path, num_threads)
+            except ModuleNotFoundError:  # says what to install
+                raise
+            except Exception as error:  # two libraries, with exceptions of their own
+                reason = " ".join(str(error).split())
+                raise ValueError(f"{path}: cannot be read: {type(error).__name__}: {reason}") from error
+
+        self._spans = load(place / f"spans{suffix}")
         if not (place / f"entities{suffix}").is_file():
             raise FileNotFoundError(
                 f"{folder}: expected entities{suffix} beside spans{suffix}. An earlier version wrote this folder; run "
                 f"`spert export` again."
             )
-        self._entities: Graph = load(place / f"entities{suffix}")
-        self._pairs: Graph | None = load(place / f"pairs{suffix}") if self.config.relation_types else None
+        self._entities = load(place / f"entities{suffix}")
+        self._pairs = load(place / f"pairs{suffix}") if self.config.relation_types else None
 
     def eval(self) -> "ExportedModel":
         """Nothing: there is no other mode."""

@@ -97,7 +97,8 @@ def run_plan(
             if not kept:
                 shards.clear()
             elif isinstance(error, (OSError, RuntimeError, ValueError)):
-                raise UnfinishedRunError(f"{str(error).rstrip('.')}. {how_to_go_on(shards.folder)}") from error
+                message = str(error) if str(error).endswith((".", "?")) else f"{error}."
+                raise UnfinishedRunError(f"{message} {how_to_go_on(shards.folder)}") from error
             raise
         if outcome.refused == plan.length and plan.length:
             shards.clear()

@@ -2,12 +2,7 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from ..configuration_spert import SpertConfig
-from ..options_spert import DecodingOptions
 
 _LOADED = (
     "config.json",
@@ -70,8 +65,3 @@ def digests_of(folder: Path) -> dict[str, str]:
             with open(file, "rb") as content:
                 digests[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
-
-
-def check_options(folder: Path, decoding: Mapping[str, Any]) -> None:
-    """*Raises* `ValueError` where a model cannot decode with these options, which its configuration tells."""
-    DecodingOptions.of(SpertConfig.from_pretrained(folder)).override(**decoding)

@@ -228,11 +228,13 @@ def _storage(of_field: pa.DataType) -> pa.DataType:
 
 
 def _is_writable(of_field: pa.DataType) -> bool:
-    """Whether Parquet can hold a type."""
+    """Whether Parquet can hold a type, and give it back: it bounds how deep a type is nested."""
     schema = pa.schema([("", _storage(of_field))])
     try:
-        pq.write_table(schema.empty_table(), pa.BufferOutputStream())
-    except _MISFITS:
+        written = pa.BufferOutputStream()
+        pq.write_table(schema.empty_table(), written)
+        pq.read_table(pa.BufferReader(written.getvalue()))
+    except (*_MISFITS, OSError):
         return False
     return True
 

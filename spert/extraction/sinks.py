@@ -58,7 +58,7 @@ def sink_of(file_format: str, *, column: str | None = None, schema: Any = None, 
 
             def write(entry: Any, found: dict[str, Any]) -> None:
                 record = carried_json(entry, column) | found
-                file.write((json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode())
+                file.write((_ENCODER.encode(record) + "\n").encode())
 
             yield write
 
@@ -77,6 +77,9 @@ def sink_of(file_format: str, *, column: str | None = None, schema: Any = None, 
     if file_format == ".json":
         return Sink(".lines", spert_lines, _join_spert_json)
     return Sink(".jsonl", json_lines, join_lines)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def join_lines(target: Path, shards: Sequence[Path]) -> None:

@@ -125,7 +125,7 @@ def _parquet(path: Path) -> Source:
 
     def read(wanted: Wanted) -> Iterator[Entry]:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield from _rows(file.iter_batches(batch_size=_BLOCK), wanted)
         except pa.ArrowException as error:
             raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error

@@ -84,4 +84,4 @@ def say(message: str, to_errors: bool = False) -> None:
         print(message.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except (OSError, ValueError):
         if stream is sys.__stdout__:  # or the interpreter would fail to flush it at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

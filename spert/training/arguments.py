@@ -81,6 +81,13 @@ class TrainingArguments:
     weak_negative_relations: bool = setting(
         False, "Pairs of random spans in place of unrelated gold entities (an ablation of the paper)."
     )
+    finer_words_ratio: float = setting(
+        0.0,
+        "How often a sentence is read in finer words: those of the corpus, split again by the general splitter.",
+        at_least=0,
+        at_most=1,
+        on_card=True,
+    )
     num_train_epochs: int = setting(20, "Passes through the training sentences.", at_least=1, on_card=True)
     max_train_steps: int | None = setting(
         None, "Total number of optimizer steps; overrides num_train_epochs.", at_least=1, on_card=True

@@ -14,8 +14,8 @@ from ..configuration_spert import LABEL_PADDING
 class ShardedBatchSampler(Sampler[list[int]]):
     """The batches of one process, so that every sentence is seen once an epoch, whatever the number of processes.
 
-    The sentences of an epoch are shuffled and cut into global batches, one an optimizer step. A global batch is cut
-    into `num_processes * accumulation_steps` micro-batches; process `p` gets each `num_processes`-th of them. Where the
+    The sentences of an epoch are shuffled and cut into global batches, one for each optimizer step. A global batch is
+    cut into `num_processes * accumulation_steps` micro-batches, which are dealt out to the processes in turn. If the
     last global batch does not reach every process, a micro-batch is empty: processes must step together.
 
     Args:

@@ -14,6 +14,8 @@ from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
 from ..evaluation.scores import FIGURES, TASKS
+from ..files import read_json
+from ..markdown import code, plain, python_string, table
 from .arguments import TrainingArguments
 from .settings import meanings_of
 
@@ -36,6 +38,9 @@ def write_card(
 ) -> None:
     """Write `README.md` for a trained model, with metadata that the Hub reads (`model-index`).
 
+    Types, names and sentences are those of a corpus, which anybody may have made: all of them go through
+    `spert/markdown.py`, and none can become a heading, a link, HTML or code.
+
     Args:
         config: the model's.
         run: what `run.json` says.
@@ -47,10 +52,11 @@ def write_card(
     corpus_name = _corpus_name(settings)
     encoder = settings["model_name_or_path"]
     is_local = os.path.isdir(encoder)
+    base_model = _name_on_the_hub(Path(encoder)) if is_local else encoder
     model_name = settings["hub_model_id"] or settings["output_dir"]
     example = _example(predictions)
     data = ModelCardData(
-        base_model=None if is_local else encoder,
+        base_model=base_model,
         library_name="transformers",
         pipeline_tag="token-classification",
         tags=["spert", PIPELINE_TASK, "named-entity-recognition", "relation-extraction"],
@@ -62,26 +68,26 @@ def write_card(
     card = ModelCard.from_template(
         data,
         template_path=str(_TEMPLATE),
-        corpus_name=corpus_name,
-        encoder=_encoder_text(config) if is_local else f"`{encoder}`",
-        corpus_about=[f"{split}: {about['about']}" for split, about in run["corpus"].items()],
+        corpus_name=plain(corpus_name),
+        encoder=_encoder_text(config, base_model) if is_local else code(encoder),
+        corpus_about=[plain(f"{split}: {about['about']}") for split, about in run["corpus"].items()],
         max_span_width=config.max_span_width,
-        relation_threshold=config.relation_threshold,
-        model_name=model_name,
-        example_text=_python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
+        relation_threshold=plain(config.relation_threshold),
+        model_name=python_string(model_name),
+        example_text=python_string(" ".join(example["tokens"]) if example else "Ada Park joined Northwind Labs ."),
         example_found=_found(example) if example else None,
         entity_types=_names(config.entity_types),
         relation_types=_names(config.relation_types, config.symmetric_relations),
         corpus_table=markdown_of(corpus, types),
         corpus_note=CARDS[corpus_id].split("{tables}")[1].strip() if corpus_id else None,
-        split=split,
+        split=code(split),
         has_pictures=scores is not None,
         score_table=_score_table(scores, without_overlapping, from_text),
         type_table=_type_table(scores),
         training_note=_training_note(run),
-        settings_table=_table(
+        settings_table=table(
             ["setting", "value"],
-            [[f"`{name}`", settings[name]] for name in _SHOWN_SETTINGS if settings[name] is not None],
+            [[code(name), plain(settings[name])] for name in _SHOWN_SETTINGS if settings[name] is not None],
         ),
         wide_note=f": {wide} of this corpus's {total} gold entities" if wide else "",
         max_pieces_note=f" ({config.max_pieces} word pieces)" if config.max_pieces else "",
@@ -89,12 +95,23 @@ def write_card(
     card.save(path)
 
 
-def _encoder_text(config: SpertConfig) -> str:
-    """An encoder that came from a folder, whose name tells others nothing."""
+def _encoder_text(config: SpertConfig, base_model: str | None) -> str:
+    """An encoder that came from a folder, whose path tells others nothing."""
     encoder = config.encoder_config
     layers = getattr(encoder, "num_hidden_layers", None)
     size = f"{layers} layers, {encoder.hidden_size} wide" if layers else f"{encoder.hidden_size} wide"
-    return f"a pre-trained {encoder.model_type} encoder ({size})"
+    text = plain(f"a pre-trained {encoder.model_type} encoder ({size})")
+    return f"{text} that was made from {code(base_model)}" if base_model else text
+
+
+def _name_on_the_hub(folder: Path) -> str | None:
+    """What an encoder's folder says it was made from, if that is a repository and no path of somebody's machine."""
+    try:
+        name = read_json(folder / "config.json").get("_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return None
+    is_repository = isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII)
+    return name if is_repository and not Path(name).exists() else None
 
 
 def _corpus_name(settings: Mapping[str, Any]) -> str:
@@ -141,16 +158,16 @@ def _score_table(
             (", from text", from_text),
         ):
             rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
-    return _table(["", "precision", "recall", "F1"], rows)
+    return table(["", "precision", "recall", "F1"], rows)
 
 
 def _type_table(scores: Mapping[str, Any] | None) -> str:
     rows = [
-        [_TASKS[task], kind, *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
+        [_TASKS[task], plain(kind), *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
         for task in TASKS
         for kind, values in (scores or {}).get(f"{task}_per_type", {}).items()
     ]
-    return _table(["", "type", "precision", "recall", "F1", "gold"], rows) if rows else "None."
+    return table(["", "type", "precision", "recall", "F1", "gold"], rows) if rows else "None."
 
 
 def _training_note(run: Mapping[str, Any]) -> str:
@@ -158,14 +175,14 @@ def _training_note(run: Mapping[str, Any]) -> str:
     precision = "float32" if machine["mixed_precision"] == "no" else f"mixed precision ({machine['mixed_precision']})"
     return (
         f"{outcome['steps']} optimizer steps in {outcome['epochs']} epoch(s), {machine['num_processes']} process(es), "
-        f"{machine['device']}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of epoch "
-        f"{outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
+        f"{plain(machine['device'])}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of "
+        f"epoch {outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
         f"{versions['torch']}, transformers {versions['transformers']}."
     )
 
 
 def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The first short sentence in which the model found a relation, or else an entity, and not more than fits here."""
+    """The first short sentence in which the model found a relation, or else an entity, but not too many for a card."""
     short = [
         record
         for record in predictions
@@ -179,33 +196,24 @@ def _example(predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | No
 
 
 def _found(record: Mapping[str, Any]) -> str:
-    texts = [" ".join(record["tokens"][one["start"] : one["end"]]) for one in record["entities"]]
-    lines = [f"* {one['type']}: {_plain(text)}" for one, text in zip(record["entities"], texts)]
+    texts = [" ".join(record["tokens"][entity["start"] : entity["end"]]) for entity in record["entities"]]
+    lines = [f"* {plain(entity['type'])}: {plain(text)}" for entity, text in zip(record["entities"], texts)]
     lines += [
-        f"* {one['type']}: from {_plain(texts[one['head']])} to {_plain(texts[one['tail']])}"
-        for one in record["relations"]
+        f"* {plain(relation['type'])}: from {plain(texts[relation['head']])} to {plain(texts[relation['tail']])}"
+        for relation in record["relations"]
     ]
     return "\n".join(lines)
 
 
 def _too_wide(corpus: DatasetDict, max_span_width: int) -> tuple[int, int]:
-    widths = [one["end"] - one["start"] for rows in corpus.values() for record in rows["entities"] for one in record]
+    widths = [
+        entity["end"] - entity["start"]
+        for rows in corpus.values()
+        for entities in rows["entities"]
+        for entity in entities
+    ]
     return sum(width > max_span_width for width in widths), len(widths)
 
 
 def _names(names: Sequence[str], symmetric: Sequence[str] = ()) -> str:
-    return ", ".join(f"`{name}`" + (" (symmetric)" if name in symmetric else "") for name in names) or "none"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
-
-
-def _python_string(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+    return ", ".join(code(name) + (" (symmetric)" if name in symmetric else "") for name in names) or "none"

@@ -22,7 +22,7 @@ def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcess
     """The corpus of a run, and the processor of its encoder, which splits text into words as the training split does.
 
     Raises:
-        ValueError: the corpus is refused, or a sentence that is longer than the encoder takes.
+        ValueError: the corpus is refused, or one of its sentences is longer than the encoder takes.
         OSError: there is no such encoder.
     """
     corpus = load_training_corpus(arguments)

@@ -1,4 +1,4 @@
-"""What `train_accelerate.py` says when it fails: one line where a user can help it, a traceback where it is a bug."""
+"""How `train_accelerate.py` reports failures: in one line if the user can mend it, with a traceback if it is a bug."""
 
 import os
 import signal
@@ -14,16 +14,17 @@ def run_script(main: Callable[[], None]) -> None:
     Such errors are `ValueError`, `OSError` and `FloatingPointError`. They are printed in one line, without a traceback
     unless the environment variable `SPERT_TRACEBACK` is set. If all processes of a run fail alike, the first prints.
     """
+    process = int(os.environ.get("RANK", "0"))
     try:
         main()
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("SPERT_TRACEBACK"):
             raise
-        process = int(os.environ.get("RANK", "0"))
         if process == 0 or not isinstance(error, _SAME_ON_ALL_PROCESSES):
             where = f", process {process}" if process else ""
             print(f"train_accelerate.py{where}: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("train_accelerate.py: interrupted", file=sys.stderr, flush=True)
+        if process == 0:
+            print("train_accelerate.py: interrupted", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)

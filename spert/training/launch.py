@@ -1,11 +1,13 @@
-"""Whether the launcher started as many processes as it was asked for.
+"""Whether the launcher started the processes that it was asked for, and such as training works with.
 
-No environment variable tells: for a single process `accelerate launch` sets none. So its command line is read.
+No environment variable tells how many it was asked for: for a single process `accelerate launch` sets none. So its
+command line is read.
 """
 
 import os
 
 import psutil
+from accelerate import Accelerator, DistributedType
 from accelerate.commands.config.config_args import default_config_file, load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 
@@ -30,6 +32,20 @@ def check_number_of_processes(running: int) -> None:
             f"Expected {expected} processes, as accelerate launch was asked for, but {running} run(s). On CPUs start "
             f"them with: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes {expected} "
             f"train_accelerate.py …"
+        )
+
+
+def refuse_sharded_models(accelerator: Accelerator) -> None:
+    """Refuse strategies that spread one model over several processes: a checkpoint would hold a part of it.
+
+    Raises:
+        ValueError: the launcher is configured for such a strategy.
+    """
+    strategy = accelerator.distributed_type
+    if strategy in (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM):
+        raise ValueError(
+            f"Expected processes that each hold the whole model, got {strategy.value}. Launch training without it: a "
+            f"SpERT model is hardly larger than its encoder."
         )
 
 

@@ -88,7 +88,7 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
 
 
 def check_once(runs: Sequence[TrainingArguments]) -> None:
-    """Refuse what would make all runs fail alike: the corpus, the encoder's name, the trackers, results of others."""
+    """Refuse what would make every run fail: the corpus, the encoder, the trackers, a folder with another result."""
     trackers_of(runs[0])
     load_inputs(runs[0])
     for run in runs:
@@ -96,7 +96,7 @@ def check_once(runs: Sequence[TrainingArguments]) -> None:
 
 
 def coordinator() -> PartialState:
-    """Which process this is. It waits for the others for as long as their runs take, and uses no accelerator."""
+    """The state of this process. It waits for the others for as long as their runs take, and uses no accelerator."""
     waits = {"timeout": timedelta(days=365)} if "WORLD_SIZE" in os.environ else {}
     return PartialState(cpu=True, **waits)
 

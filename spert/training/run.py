@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +109,7 @@ class Run:
             FloatingPointError: a loss of the epoch, or a weight, is not a finite number.
         """
         progress = self.progress
-        are_weights_finite = bool(torch.stack([weight.isfinite().all() for weight in self.model.parameters()]).all())
+        are_weights_finite = _are_finite(list(self.model.parameters()))
         if are_weights_finite and all(map(math.isfinite, progress.losses)):
             return
         entity_loss, relation_loss = (loss / max(progress.epoch_step, 1) for loss in progress.losses)
@@ -120,3 +121,10 @@ class Run:
             f"{self.arguments.learning_rate}. "
             + (f"The last good checkpoint is {latest}." if latest else "There is no checkpoint.")
         )
+
+
+def _are_finite(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether all numbers are finite. A sum of which one is not is not finite either, and sums take little time."""
+    if bool(torch.stack([tensor.sum() for tensor in tensors]).isfinite().all()):
+        return True
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())

@@ -1,4 +1,4 @@
-"""`run.json`: enough to repeat a run, and what became of it."""
+"""`run.json`: what it takes to repeat a run, and how the run ended."""
 
 import platform
 import shlex
@@ -28,7 +28,7 @@ _PACKAGES = ("accelerate", "datasets", "huggingface_hub", "safetensors", "tokeni
 
 @dataclass
 class _Record:
-    """What of `run.json` decides whether a run continues."""
+    """The fields of `run.json` that decide whether a run can continue."""
 
     __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
 
@@ -61,7 +61,7 @@ def identity_of(
 def run_record(
     arguments: TrainingArguments, identity: dict[str, Any], corpus: DatasetDict, accelerator: Accelerator
 ) -> dict[str, Any]:
-    """What `run.json` says before the run has an outcome."""
+    """The content of `run.json` before the run has ended."""
     command, secret = list(sys.argv), arguments.hub_token
     return {
         "finished": False,
@@ -85,7 +85,7 @@ def run_record(
 
 
 def describe_transfer(name_or_path: str, transfer: HeadTransfer) -> str:
-    """What a run takes over from the SpERT model that it starts from, for whoever reads its output."""
+    """A line that says what a run takes over from the SpERT model that it starts from."""
     parts = ["encoder"]
     if transfer.width_embeddings:
         parts.append("width embeddings")

@@ -1,4 +1,4 @@
-"""What each setting of a run means, besides its value: for a run's identity, for the model and for its card.
+"""What is declared about each setting of a run: its bounds, and its meaning for the run's identity, model and card.
 
 A setting is declared once, in [`TrainingArguments`], with [`setting`]. Whatever needs a list of settings (recipes,
 `SpertConfig`, the identity of a run, the model card) derives it from these declarations.

@@ -74,6 +74,10 @@ class _PythonGenerator:
     words: Annotated[list[_Word], Field(min_length=625, max_length=625)]
     gauss: float | None
 
+    def as_state(self) -> tuple[int, tuple[int, ...], float | None]:
+        """What `random.setstate` takes."""
+        return self.version, tuple(self.words), self.gauss
+
 
 @dataclass
 class _NumpyGenerator:
@@ -82,6 +86,10 @@ class _NumpyGenerator:
     position: Annotated[int, Field(ge=0, lt=625)]
     has_gauss: Annotated[int, Field(ge=0, lt=2)]
     gauss: float
+
+    def as_state(self) -> tuple[str, np.ndarray, int, int, float]:
+        """What `numpy.random.set_state` takes."""
+        return "MT19937", np.array(self.words, dtype=np.uint32), self.position, self.has_gauss, self.gauss
 
 
 @dataclass
@@ -156,6 +164,7 @@ class TrainingState:
         state = read_checked(folder / _STATE, _STATE_SCHEMA)
         generators_file = folder / _random_file(self.accelerator.process_index)
         generators = read_checked(generators_file, _GENERATORS_SCHEMA)
+        self._check_generators(generators, generators_file)
         optimizer = self._read_optimizer(folder / _OPTIMIZER)
         groups = optimizer["param_groups"]
         if len(state.schedule.learning_rates) != len(groups):
@@ -185,7 +194,7 @@ class TrainingState:
         if state.scaler is not None:
             scaler = vars(state.scaler)
             self.accelerator.scaler.load_state_dict(scaler | {"_growth_tracker": scaler["growth_tracker"]})
-        self._set_generators(generators, generators_file)
+        self._set_generators(generators)
 
     def _read_optimizer(self, file: Path) -> dict[str, Any]:
         """The optimizer's state as its `load_state_dict` takes it."""
@@ -224,27 +233,31 @@ class TrainingState:
             "device": None if device is None else _as_text(device.get_rng_state()),
         }
 
-    def _set_generators(self, generators: _Generators, file: Path) -> None:
-        python, numpy_state = generators.python, generators.numpy
+    def _check_generators(self, generators: _Generators, file: Path) -> None:
+        """Refuse states that the random generators do not take, before any of them is changed."""
+        device = self.accelerator.device.type
+        if (device == "cpu") != (generators.device is None):
+            found = "none" if generators.device is None else "one"
+            raise ValueError(f"{file}, device: expected the random generator of a {device} device, got {found}.")
+        fields = {
+            "python": lambda: random.Random().setstate(generators.python.as_state()),
+            "numpy": lambda: np.random.RandomState().set_state(generators.numpy.as_state()),
+            "torch": lambda: torch.Generator().set_state(_as_tensor(generators.torch)),
+            "device": lambda: generators.device and torch.Generator(device).set_state(_as_tensor(generators.device)),
+        }
+        for field, check in fields.items():
+            try:
+                check()
+            except (ValueError, RuntimeError, TypeError) as error:
+                raise ValueError(f"{file}, {field}: expected the state of a random generator: {error}") from error
+
+    def _set_generators(self, generators: _Generators) -> None:
+        random.setstate(generators.python.as_state())
+        np.random.set_state(generators.numpy.as_state())
+        torch.set_rng_state(_as_tensor(generators.torch))
         device = self._device_module()
-        if (device is None) != (generators.device is None):
-            raise ValueError(
-                f"{file}, device: expected the random generator of {self.accelerator.device.type}. The checkpoint was "
-                f"written on another kind of device."
-            )
-        try:
-            field = "python"
-            random.setstate((python.version, tuple(python.words), python.gauss))
-            field = "numpy"
-            words = np.array(numpy_state.words, dtype=np.uint32)
-            np.random.set_state(("MT19937", words, numpy_state.position, numpy_state.has_gauss, numpy_state.gauss))
-            field = "torch"
-            torch.set_rng_state(_as_tensor(generators.torch))
-            field = "device"
-            if device is not None and generators.device is not None:
-                device.set_rng_state(_as_tensor(generators.device))
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{file}, {field}: expected the state of a random generator, but: {error}") from error
+        if device is not None and generators.device is not None:
+            device.set_rng_state(_as_tensor(generators.device))
 
     def _device_module(self) -> Any:
         """The module with the random generator of the accelerator's device; `None` on CPUs."""
@@ -270,7 +283,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     try:
         _reading(file, lambda: load_model(model, str(file)))
     except RuntimeError as error:
-        raise ValueError(f"{file}: expected the tensors of the model, but: {error}") from error
+        raise ValueError(f"{file}: expected the tensors of the model. {' '.join(str(error).split())}") from error
 
 
 def _random_file(process: int) -> str:
@@ -289,7 +302,7 @@ def _reading(file: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except SafetensorError as error:
-        raise ValueError(f"{file}: expected a safetensors file, but: {error}.") from error
+        raise ValueError(f"{file}: expected a safetensors file: {error}.") from error
 
 
 def _as_text(state: torch.Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Steps that all processes of a run take together: if one of them fails at it, all of them end, and one says why."""
+"""Actions that all processes of a run take together: if one fails, all of them end, and one of them says why."""
 
 import sys
 from collections.abc import Callable
@@ -26,11 +26,13 @@ def on_main(processes: Processes, action: Callable[[], T]) -> T:
     if processes.num_processes == 1:
         return action()
     result: list[Any] = [None, False]
-    try:
-        if processes.is_main_process:
+    if processes.is_main_process:
+        try:
             result = [action(), True]
-    finally:
-        broadcast_object_list(result)
+        except Exception:
+            broadcast_object_list(result)
+            raise
+    broadcast_object_list(result)
     if not result[1]:
         sys.exit(1)
     return result[0]
@@ -39,11 +41,13 @@ def on_main(processes: Processes, action: Callable[[], T]) -> T:
 def main_first(processes: Processes, action: Callable[[], T]) -> T:
     """Do something on the main process, and then on the others, which find what it downloaded.
 
-    If it fails on the main process, that raises the error, and the others exit without a message.
+    Raises:
+        ValueError, OSError, RuntimeError: as [`on_each`].
     """
     result: list[T] = []
     on_main(processes, lambda: result.append(action()))
-    return result[0] if processes.is_main_process else action()
+    on_each(processes, lambda: None if processes.is_main_process else result.append(action()))
+    return result[0]
 
 
 def on_each(processes: Processes, action: Callable[[], object]) -> None:

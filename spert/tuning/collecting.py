@@ -23,8 +23,9 @@ from ..decoding_spert import (
     tidy_symmetric_relations,
 )
 from ..encoding_spert import EncodedDocument
-from ..modeling_spert import SpertModel, SpertOutput
+from ..modeling_spert import SpertModel
 from ..options_spert import NO_ENTITY, DecodingOptions
+from ..outputs_spert import SpertOutput
 from ..prediction import evaluation_mode
 from ..processing_spert import SpertProcessor
 from ..results_spert import merge_windows

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ...files import atomic_writer, read_json_lines
 from ..documents import Document, Reading, check_words_have_no_space, document_of, records_of
-from ..validation import Identifier, Name, Schema, count_unread_fields, validated
+from ..validation import Identifier, Name, Schema, Text, count_unread_fields, shown, validated
 
 
 class _Entity(Schema):
@@ -31,7 +31,7 @@ class _Relation(Schema):
 
 
 class _Line(Schema):
-    text: str
+    text: Text
     entities: list[_Entity]
     relations: list[_Relation] = []
     id: Identifier | None = None
@@ -67,8 +67,8 @@ def _relations(line: _Line, where: str) -> list[tuple[str, int, int]]:
     for position, entity in enumerate(line.entities):
         if entity.id in index:
             raise ValueError(
-                f"{where}, field 'entities', entry {position}, field 'id': expected each id once, got {entity.id!r} "
-                f"again: relations name entities by it."
+                f"{where}, field 'entities', entry {position}, field 'id': expected each id once, got "
+                f"{shown(entity.id)} again: relations name entities by it."
             )
         index[entity.id] = position
     relations = []
@@ -77,7 +77,7 @@ def _relations(line: _Line, where: str) -> list[tuple[str, int, int]]:
             if getattr(relation, name) not in index:
                 raise ValueError(
                     f"{where}, field 'relations', entry {number}, field '{name}': expected the id of an entity of this "
-                    f"line, got {getattr(relation, name)!r}."
+                    f"line, got {shown(getattr(relation, name))}."
                 )
         relations.append((relation.type, index[relation.from_id], index[relation.to_id]))
     return relations

@@ -12,14 +12,14 @@ from typing import Any
 from ...files import atomic_writer, read_json_lines
 from ..documents import Document, Reading, check_covered_text, document_of, records_of
 from ..schema import checked_words
-from ..validation import Identifier, Name, Schema, count_unread_fields, validated
+from ..validation import Identifier, Name, Schema, Text, count_unread_fields, validated
 
 
 class _Entity(Schema):
     type: Name
     start: int
     end: int
-    text: str | None = None
+    text: Text | None = None
     score: Any = None
     word_start: int | None = None
     word_end: int | None = None
@@ -33,7 +33,7 @@ class _Relation(Schema):
 
 
 class _Line(Schema):
-    text: str
+    text: Text
     entities: list[_Entity]
     relations: list[_Relation] = []
     words: Any = None
@@ -60,7 +60,8 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
             outside = len("".join(line.text.split())) - sum(
                 len("".join(line.text[start:end].split())) for start, end in words
             )
-            reading.lost["characters outside of 'words', which become no words"] += outside
+            if outside:
+                reading.lost["characters outside of 'words', which become no words"] += outside
         for index, entity in enumerate(line.entities):
             place = f"{where}, field 'entities', entry {index}"
             check_covered_text(line.text, entity.start, entity.end, entity.text, place)

@@ -13,7 +13,7 @@ from pydantic import Field
 from ...files import write_json
 from ..documents import Document, Reading, check_covered_text, check_words_have_no_space, document_of, records_of
 from ..spert_json import read_list
-from ..validation import Identifier, Name, Schema, shown, validated
+from ..validation import Identifier, Name, Schema, Text, shown, validated
 
 _Labels = Annotated[list[Name], Field(min_length=1)]
 
@@ -22,7 +22,7 @@ class _Value(Schema):
     start: int
     end: int
     labels: _Labels
-    text: str | None = None
+    text: Text | None = None
 
 
 class _Region(Schema):
@@ -38,7 +38,7 @@ class _Arrow(Schema):
 
 
 class _Result(Schema):
-    type: str
+    type: Text
 
 
 class _Annotation(Schema):
@@ -47,7 +47,7 @@ class _Annotation(Schema):
 
 
 class _Data(Schema):
-    text: str
+    text: Text
     id: Identifier | None = None
 
 
@@ -88,7 +88,7 @@ def _document(task: _Task, reading: Reading, where: str, number: int) -> Documen
             region = validated(_Region, result, here)
             value = region.value
             if region.id in index:
-                raise ValueError(f"{here}, field 'id': expected each region's id once, got {region.id!r} again.")
+                raise ValueError(f"{here}, field 'id': expected each region's id once, got {shown(region.id)} again.")
             check_covered_text(task.data.text, value.start, value.end, value.text, f"{here}, field 'value'")
             index[region.id] = len(entities)
             if len(value.labels) > 1:
@@ -101,9 +101,11 @@ def _document(task: _Task, reading: Reading, where: str, number: int) -> Documen
         for name in ("from_id", "to_id"):
             end = getattr(arrow, name)
             if end not in index:
-                raise ValueError(f"{here}, field '{name}': expected the id of a labelled region, got {end!r}.")
+                raise ValueError(f"{here}, field '{name}': expected the id of a labelled region, got {shown(end)}.")
             if end in several:
-                raise ValueError(f"{here}, field '{name}': expected a region with one label, got {end!r} with several.")
+                raise ValueError(
+                    f"{here}, field '{name}': expected a region with one label, got {shown(end)} with several."
+                )
         head, tail = index[arrow.from_id], index[arrow.to_id]
         pairs = {"left": [(tail, head)], "bi": [(head, tail), (tail, head)]}.get(arrow.direction or "", [(head, tail)])
         relations += [(label, *pair) for label in arrow.labels for pair in pairs]

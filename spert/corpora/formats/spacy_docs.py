@@ -8,6 +8,7 @@ from ...files import atomic_folder
 from ..documents import Reading
 from ..schema import TEXT_FEATURES
 from ..spacy_extra import import_spacy
+from ..validation import shown
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -33,14 +34,18 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     return doc
 
 
-def record_of(doc: "Doc", default_id: str = "0") -> dict[str, Any]:
+def record_of(doc: "Doc", default_id: str = "0", where: str = "spaCy, document") -> dict[str, Any]:
     """A `Doc` as a record; words that are white space alone (line ends) must not be part of it.
+
+    Args:
+        default_id: the `id` of a document without one.
+        where: file and document, for errors.
 
     Raises:
         ValueError: it has no span group `entities`.
     """
     if GROUP not in doc.spans:
-        raise ValueError(f"spaCy: document {default_id}: expected a span group {GROUP!r}, got {sorted(doc.spans)}.")
+        raise ValueError(f"{where}: expected a span group {GROUP!r}, got {shown(sorted(doc.spans))}.")
     record = {
         "id": doc.user_data.get(_ID, default_id),
         "tokens": [token.text for token in doc],
@@ -76,7 +81,7 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
             raise ValueError(f"{where}: expected a document of spaCy, but it cannot be read: {error!r}.") from error
         if ("._.", EXTENSION, None, None) not in doc.user_data:
             reading.lost[f"documents without the extension {EXTENSION!r}, read as documents without relations"] += 1
-        yield where, record_of(doc, str(number))
+        yield where, record_of(doc, str(number), where)
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

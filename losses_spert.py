@@ -1,0 +1,33 @@
+"""The two losses, each a pure function of logits and labels; their sum is what is trained (paper, section 3.4)."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from .configuration_spert import LABEL_PADDING
+
+
+def entity_loss(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the spans that are not padding; 0 where there are none.
+
+    Shapes:
+        entity_logits: `(batch, spans, 1 + entity types)`
+        span_labels: `(batch, spans)`
+        result: scalar
+    """
+    total = functional.cross_entropy(
+        entity_logits.flatten(0, 1), span_labels.flatten(), ignore_index=LABEL_PADDING, reduction="sum"
+    )
+    return total / (span_labels != LABEL_PADDING).sum().clamp(min=1)
+
+
+def relation_loss(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
+    """Mean over the pairs that are not padding of the mean binary cross-entropy over relation types; 0 without pairs.
+
+    Shapes:
+        relation_logits, pair_labels: `(batch, pairs, relation types)`
+        result: scalar
+    """
+    counted = pair_labels != LABEL_PADDING
+    targets = pair_labels.to(relation_logits.dtype) * counted
+    each = functional.binary_cross_entropy_with_logits(relation_logits, targets, reduction="none")
+    return (each * counted).sum() / counted.sum().clamp(min=1)

@@ -1,0 +1,392 @@
+"""What `spert predict`, `spert summary` and the training script read, and the JSON files of a model's folder."""
+
+import functools
+import io
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+
+from tests import tiny
+from tests.fuzz.corruptions import DIGITS, NESTED
+from tests.fuzz.judging import Kind, Outcome, outcome_of, spert
+from tests.fuzz.kinds import checked, dump_json, dump_lines, json_of
+
+
+@functools.cache
+def model_folder() -> Path:
+    """A tiny model, as training saves it. It stays for the whole process."""
+    from spert.training.output import save_model
+
+    folder = Path(tempfile.mkdtemp(prefix="spert-fuzz-model-")) / "model"
+    save_model(folder, tiny.choosy_model("bert"), tiny.processor("bert"))
+    return folder
+
+
+@functools.cache
+def loaded_model() -> Any:
+    """The tiny model and its processor."""
+    from spert.commands.shared import load_model
+
+    return load_model(str(model_folder()))
+
+
+def with_a_loaded_model() -> AbstractContextManager[Any]:
+    """Lets `spert predict` take the model that is loaded already."""
+    return mock.patch("spert.commands.predict.load_model", return_value=loaded_model())
+
+
+def predicting(file: str) -> Callable[[Path], Outcome]:
+    """Runs `spert predict` on a file."""
+
+    def run(folder: Path) -> Outcome:
+        for leftover in folder.glob("out*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        return spert("predict", "--model", model_folder(), "--input", folder / file, "--output", folder / "out.jsonl")
+
+    return run
+
+
+def predicted(folder: Path, outcome: Outcome) -> list[str]:
+    """The texts that were read, and a mark for each record that was refused with its file and place."""
+    texts = [json.loads(line)["text"] for line in (folder / "out.jsonl").read_text().splitlines()]
+    refused = [line for line in outcome.err.splitlines() if "refused, see" in line]
+    if not refused:
+        return texts
+    (line,) = refused
+    assert any(name in line for name in ("x.jsonl, ", "x.json, ", "x.txt, ", "x.parquet, ")), line
+    return texts + ["refused"] * int(line.split(" of ")[0].split()[-1])
+
+
+def _readable(record: Any) -> str:
+    """The text of a record of prediction input; raises where it is none."""
+    text = record
+    if isinstance(record, dict):
+        text = record["tokens" if "tokens" in record else "text"]
+    if isinstance(text, list):
+        assert all(type(word) is str for word in text)
+        text = " ".join(text)
+    checked(text, str).encode()
+    json.dumps(record, allow_nan=False)
+    if isinstance(record, dict):
+        json.dumps(record, ensure_ascii=False).encode()
+    return str(text)
+
+
+def to_be_predicted(value: Any) -> list[str]:
+    """What `predicted` returns for input records."""
+    texts, refused = [], []
+    for record in checked(value, list):
+        try:
+            texts.append(_readable(record))
+        except (AssertionError, KeyError, TypeError, ValueError):
+            refused.append("refused")
+    assert texts or not value
+    return texts + refused
+
+
+def _lines_to_predict(content: bytes) -> list[Any]:
+    """The values of lines; a line that is no JSON is a record to be refused."""
+    records = []
+    for line in content.split(b"\n"):
+        if line.strip():
+            try:
+                records.append(json_of(line))
+            except (ValueError, RecursionError, AssertionError):
+                records.append({})
+    return records
+
+
+def _list_to_predict(content: bytes) -> Any:
+    """A list of records; a value that JSON readers refuse makes its record one to be refused."""
+    for unreadable in (NESTED, DIGITS):
+        content = content.replace(unreadable.encode(), b'"\\ud800"')
+    return json_of(content)
+
+
+def _text_lines(content: bytes) -> list[Any]:
+    lines = content.split(b"\n")
+    records: list[Any] = []
+    for line in lines[:-1] if not lines[-1] else lines:
+        try:
+            records.append(line.decode().rstrip("\r"))
+        except UnicodeDecodeError:
+            records.append({})
+    return records
+
+
+def _dump_text(value: Any) -> bytes:
+    assert all(isinstance(line, str) for line in value)
+    return "".join(line + "\n" for line in value).encode()
+
+
+def _parquet(value: Any) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(value), target, write_page_checksum=True)
+    return target.getvalue()
+
+
+def _rows(content: bytes) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(content), page_checksum_verification=True).to_pylist()
+
+
+_LONG_TEXTS = ("nested", "nested objects", "huge")
+"""What is a corruption elsewhere is a long text in a file of texts, and reading it takes a minute."""
+
+INPUT = [{"text": "Ada Park joined Northwind Labs .", "note": 3}, {"text": "Zürich of Oslo", "note": 4}]
+WORDS = [{"tokens": ["Ada", "Park", "of", "Zürich"], "orig_id": 1}, {"tokens": ["Oslo"], "orig_id": 2}]
+
+
+def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any, *without: str) -> Kind:
+    return Kind(
+        name,
+        file,
+        value,
+        dump,
+        parse,
+        predicting(file),
+        to_be_predicted,
+        predicted,
+        fields=False,
+        around=with_a_loaded_model,
+        without=without,
+    )
+
+
+# Files of finished runs
+
+_PER_TYPE = {"Person": {"precision": 0.5, "recall": 0.25, "f1": 0.3, "support": 4}}
+_SCORES: dict[str, Any] = {
+    f"{task}_{average}_{figure}": 0.5
+    for task in ("ner", "rel_boundary", "rel_strict")
+    for average in ("micro", "macro")
+    for figure in ("precision", "recall", "f1")
+}
+METRICS = _SCORES | {f"{task}_per_type": _PER_TYPE for task in ("ner", "rel_boundary", "rel_strict")}
+RUN = {
+    "settings": {"dataset_name": "ade", "train_file": None, "fold": 0, "folds": "10"},
+    "corpus": {"train": {"sentences": 9}, "test": {"sentences": 1}},
+}
+
+
+def _summary(folder: Path) -> Outcome:
+    (folder / "summary.json").unlink(missing_ok=True)
+    return spert("summary", folder / "a", folder / "b", "--output", folder / "summary.json")
+
+
+def _mean(folder: Path, outcome: Outcome) -> Any:
+    return json.loads((folder / "summary.json").read_text())["all spans"]["mean"]
+
+
+def _mean_of_metrics(value: Any) -> Any:
+    for name in _SCORES:
+        assert type(value[name]) in (int, float)
+        assert 0 <= value[name] <= 1
+    for task in ("ner", "rel_boundary", "rel_strict"):
+        for name, scores in value[f"{task}_per_type"].items():
+            assert type(name) is str
+            assert type(scores["support"]) is int
+            assert scores["support"] == 4  # both runs were scored on one corpus
+            assert name == "Person"
+        assert value[f"{task}_per_type"]
+    return {name: statistics.mean([value[name], 0.5]) for name in _SCORES}
+
+
+def _mean_of_one_corpus(value: Any) -> Any:
+    """The mean over two folds, where both run files speak of folds of one corpus."""
+    settings = value["settings"]
+    assert settings["dataset_name"] == "ade"
+    assert settings["fold"] is not None
+    assert settings["folds"] == "10"
+    assert sum(checked(split["sentences"], int) for split in value["corpus"].values()) == 10
+    return _mean_of_metrics(METRICS)
+
+
+# Recipes
+
+RECIPE = {
+    "dataset_name": "conll04",
+    "num_train_epochs": 3,
+    "learning_rate": 1.0e-4,
+    "freeze_encoder": False,
+    "span_pooling": "max",
+    "max_train_steps": 10,
+    "report_to": "all",
+}
+
+
+def _dump_yaml(value: Any) -> bytes:
+    lines = [f"{name}: {json.dumps(of_name)}\n" for name, of_name in value.items()]
+    assert not any(isinstance(of_name, str) and len(of_name) > 60_000 for of_name in value.values())
+    return "".join(lines).encode()
+
+
+def _parse_recipe(folder: Path) -> Outcome:
+    from spert.training.arguments import parse_arguments
+    from spert.training.errors import run_script
+
+    def main() -> None:
+        settings = parse_arguments([str(folder / "recipe.yaml")]).to_dict()
+        print(json.dumps(settings))
+
+    return outcome_of(lambda: run_script(main))
+
+
+def _settings(value: Any) -> Any:
+    from spert.training.arguments import TrainingArguments
+
+    known = TrainingArguments(dataset_name="conll04").to_dict()
+    assert type(value["dataset_name"]) in (str, int)  # whether there is such a corpus is seen later
+    assert set(value) <= set(known)
+    for name, of_name in value.items():
+        if of_name is None:
+            assert known[name] is None
+        elif isinstance(of_name, str):
+            of_name.encode()
+    numbers = {name: float(value[name]) for name in ("learning_rate",) if name in value}
+    return known | value | numbers
+
+
+def _printed_settings(folder: Path, outcome: Outcome) -> Any:
+    return json.loads(outcome.out)
+
+
+# A model's folder
+
+
+def _content_of(name: str) -> Any:
+    return json.loads((model_folder() / name).read_text())
+
+
+def _model_copy(name: str) -> dict[str, bytes]:
+    return {
+        f"model/{path.name}": path.read_bytes()
+        for path in model_folder().iterdir()
+        if path.is_file() and path.name != name
+    } | {"input.txt": b"Ada Park joined Northwind Labs in Oslo .\n"}
+
+
+def _with_odd_model(folder: Path) -> Outcome:
+    for leftover in folder.glob("out*"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    where = ("--input", folder / "input.txt", "--output", folder / "out.jsonl")
+    return spert("predict", "--model", folder / "model", *where)
+
+
+@functools.cache
+def _good_prediction() -> str:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "input.txt").write_bytes(b"Ada Park joined Northwind Labs in Oslo .\n")
+        where = ("--input", folder / "input.txt", "--output", folder / "out.jsonl")
+        outcome = spert("predict", "--model", model_folder(), *where)
+        assert outcome.status == 0, outcome
+        return (folder / "out.jsonl").read_text()
+
+
+def _same_or_shown(file: str) -> Callable[[Path, Outcome], Any]:
+    """The corrupted content, if the loaded object shows it, or if the prediction does not depend on it."""
+
+    def observed(folder: Path, outcome: Outcome) -> Any:
+        content = json.loads((folder / "model" / file).read_text(encoding="utf-8-sig"))
+        if (folder / "out.jsonl").read_text() == _good_prediction():
+            return content
+        from spert import SpertConfig, SpertProcessor
+
+        loader = SpertConfig if file == "config.json" else SpertProcessor
+        shown = json.loads(json.dumps(loader.from_pretrained(folder / "model").to_dict(), default=str))
+        return {name: of_name for name, of_name in content.items() if shown.get(name) == of_name or name in _NO_MATTER}
+
+    return observed
+
+
+_NO_MATTER = ("architectures", "auto_map", "dtype", "encoder_config", "transformers_version", "processor_class")
+
+
+def _json_object(value: Any) -> Any:
+    json.dumps(value, allow_nan=False)
+    return checked(value, dict)
+
+
+@functools.cache
+def _model_kinds() -> list[Kind]:
+    return [
+        Kind(
+            f"a model's {file}",
+            f"model/{file}",
+            _content_of(file),
+            dump_json,
+            json_of,
+            _with_odd_model,
+            _json_object,
+            _same_or_shown(file),
+            others=_model_copy(file),
+            size=lambda found: 0,
+        )
+        for file in ("config.json", "processor_config.json")
+    ]
+
+
+KINDS = [
+    _prediction("`predict`, JSON Lines", "x.jsonl", INPUT, dump_lines, _lines_to_predict),
+    _prediction("`predict`, SpERT JSON", "x.json", WORDS, dump_json, _list_to_predict),
+    _prediction("`predict`, text", "x.txt", [one["text"] for one in INPUT], _dump_text, _text_lines, *_LONG_TEXTS),
+    _prediction("`predict`, Parquet", "x.parquet", INPUT, _parquet, _rows),
+    Kind(
+        "metrics.json",
+        "a/metrics.json",
+        METRICS,
+        dump_json,
+        json_of,
+        _summary,
+        _mean_of_metrics,
+        _mean,
+        size=lambda found: 0,
+        others={"b/metrics.json": dump_json(METRICS)},
+        blamed=("/b", "/a"),
+    ),
+    Kind(
+        "run.json",
+        "a/run.json",
+        RUN,
+        dump_json,
+        json_of,
+        _summary,
+        _mean_of_one_corpus,
+        _mean,
+        size=lambda found: 0,
+        others={
+            "a/metrics.json": dump_json(METRICS),
+            "b/metrics.json": dump_json(METRICS),
+            "b/run.json": dump_json(RUN),
+        },
+        fields=False,  # runs that do not fit together are named with their corpora, not with a field
+        blamed=("/b", "/a"),
+    ),
+    Kind(
+        "recipe",
+        "recipe.yaml",
+        RECIPE,
+        _dump_yaml,
+        lambda content: yaml.safe_load(content.decode("utf-8-sig")),
+        _parse_recipe,
+        _settings,
+        _printed_settings,
+        size=lambda found: 0,
+        fields=False,
+        longest_message=200_000,  # shows the value
+    ),
+    *_model_kinds(),
+]

@@ -1,0 +1,132 @@
+"""`spert predict` in processes of its own: killed at random moments, without standard streams, in other locales.
+
+`make kills` runs the random moments, which take minutes; SPERT_KILLS sets how many of each kind there are.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import tiny
+from tests.extracting import lines, names_in, written
+
+ROOT = Path(__file__).parent.parent
+SEED = 20
+RECORDS = 600
+KILLS = int(os.environ.get("SPERT_KILLS", "20"))
+
+
+def command(model, source, target, *flags):
+    words = ["--model", model, "--input", source, "--output", target, *flags]
+    return [sys.executable, "-m", "spert", "predict", *map(str, words)]
+
+
+def variables(**changes):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    return {**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **changes}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    records = [{"id": number, "tokens": tiny.SENTENCES[number % 4]} for number in range(RECORDS)]
+    return written(tmp_path_factory.mktemp("kills") / "in.jsonl", records)
+
+
+def assert_complete(source, target):
+    assert [one["id"] for one in lines(target)] == list(range(RECORDS))
+    assert names_in(target.parent) == [target.name, f"{target.name}.run.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.kills
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda kind: kind.name)
+def test_twenty_random_moments(saved_model, source, tmp_path, kind, processes):
+    """Each time another moment; whatever was left, the run goes on to a result in which nothing is lost or doubled."""
+    chance = random.Random(f"{SEED} {kind} {processes}")
+    start = time.monotonic()
+    flags = ["--shard-size", 25, "--batch-size", 4, "--num-processes", processes]
+    subprocess.run(command(saved_model, source, tmp_path / "whole.jsonl", *flags), env=variables(), check=True)
+    whole = time.monotonic() - start
+    (tmp_path / "whole.jsonl").unlink()
+    (tmp_path / "whole.jsonl.run.json").unlink()
+    target, kills = tmp_path / "out.jsonl", 0
+    while kills < KILLS:
+        resume = ["--resume"] if target.with_name("out.jsonl.shards").exists() else []
+        process = subprocess.Popen(
+            command(saved_model, source, target, *flags, *resume),
+            env=variables(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        time.sleep(chance.uniform(0.2, 1.1) * whole)
+        workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(kind)
+        _, errors = process.communicate(timeout=120)
+        kills += 1
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not alive
+        if process.returncode == 0:  # it had ended before
+            assert_complete(source, target)
+            target.unlink()
+            (tmp_path / "out.jsonl.run.json").unlink()
+            continue
+        assert process.returncode in (-kind, 128 + kind), errors
+        if process.returncode == 128 + kind:
+            (line,) = [line for line in errors.splitlines() if line.startswith("spert: ")]
+            assert f"stopped by {kind.name}" in line
+            assert "go on with --resume." in line or "run the same command again." in line
+    done = subprocess.run(command(saved_model, source, target, *flags, "--resume"), env=variables())
+    assert done.returncode == 0
+    assert_complete(source, target)
+
+
+@pytest.mark.slow
+def test_a_kill_frees_the_lock(tmp_path):
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from spert.extraction.lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    from spert.extraction.lock import run_lock
+
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], env=variables(), stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(RuntimeError, match=f"another run is at work here: process {holder.pid} on"), run_lock(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    with run_lock(tmp_path):
+        pass
+
+
+@pytest.mark.slow
+def test_no_standard_streams_no_utf8_and_a_name_of_every_kind(saved_model, tmp_path):
+    folder = tmp_path / "a b" / "Größe 数据"
+    folder.mkdir(parents=True)
+    records = [{"id": "Zürich", "text": "Ada Park of Zürich, 数据"}] * 3
+    source, target = written(folder / "in put.jsonl", records), folder / "öut.jsonl"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    streams = " <&- >&- 2>&-"
+    words = command(saved_model, source, target)
+    done = subprocess.run(["sh", "-c", f'"$@"{streams}', "sh", *words], env=variables(**locale))
+    assert done.returncode == 0
+    assert [one["id"] for one in lines(target)] == ["Zürich"] * 3
+    assert json.loads((folder / "öut.jsonl.run.json").read_text("utf-8"))["plan"]["input"] == str(source)
+    with open("/dev/full", "w") as full:  # nobody can be told of the success, which it is all the same
+        done = subprocess.run([*words, "--resume"], env=variables(**locale), stdout=full)
+    assert done.returncode == 0

@@ -1,0 +1,148 @@
+"""Folders that one process at a time writes into, and processes that end with the one that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from spert import locks
+from spert.locks import FolderLock
+from spert.processes import as_starter, is_launch
+from tests.runs import variables
+
+HOLD = """
+import sys, time
+from spert.locks import FolderLock
+lock = FolderLock(sys.argv[1], "--output_dir")
+lock.acquire()
+print("locked", flush=True)
+time.sleep(60)
+"""
+WATCH = """
+import time
+from spert.processes import watch_starters
+with watch_starters(seconds=0.05, grace_seconds={grace}):
+    print("watching", flush=True)
+    {body}
+"""
+START = """
+import os, subprocess, sys, time
+from spert.processes import as_starter
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=as_starter(os.environ), stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def python(code, *arguments):
+    """A process that has printed its first line, and that line."""
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    process = subprocess.Popen(words, env=variables(), stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+class TestFolderLock:
+    def test_another_process_is_refused_with_the_name_of_the_holder(self, tmp_path):
+        holder, line = python(HOLD, tmp_path / "out")
+        assert line == "locked"
+        lock = FolderLock(tmp_path / "out", "--output_dir")
+        message = rf"nobody writes to, but process {holder.pid} on .+ \(since \d{{4}}-\d\d-\d\d .*\) does.*--output_dir"
+        with pytest.raises(BlockingIOError, match=message):
+            lock.acquire()
+        holder.kill()  # leaves no lock behind
+        holder.communicate()
+        lock.acquire()
+        lock.release()
+
+    def test_another_lock_of_the_same_process_is_refused(self, tmp_path):
+        first, second = (FolderLock(tmp_path / "out", "--output_dir") for _ in range(2))
+        first.acquire()
+        with pytest.raises(BlockingIOError, match=rf"process {os.getpid()} on "):
+            second.acquire()
+        first.release()
+        second.acquire()
+        second.release()
+
+    def test_a_holder_that_has_not_written_its_name_yet(self, tmp_path):
+        first, second = (FolderLock(tmp_path / "out", "--output_dir") for _ in range(2))
+        first.acquire()
+        (tmp_path / "out" / ".spert.holder").unlink()
+        with pytest.raises(BlockingIOError, match="another process"):
+            second.acquire()
+        first.release()
+
+    def test_a_folder_in_which_nothing_was_written_is_removed(self, tmp_path):
+        lock = FolderLock(tmp_path / "out", "--output_dir")
+        lock.acquire()
+        lock.release()
+        assert not (tmp_path / "out").exists()
+        lock.acquire()
+        (tmp_path / "out" / "result").touch()
+        lock.release()
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"result", ".spert.lock"}
+
+    def test_a_folder_that_was_replaced(self, tmp_path):
+        lock = FolderLock(tmp_path / "out", "--output_dir")
+        lock.acquire()
+        lock.check()
+        (tmp_path / "out").rename(tmp_path / "moved")
+        with pytest.raises(FileNotFoundError, match="this folder was removed or replaced while a run was writing"):
+            lock.check()
+        other = FolderLock(tmp_path / "out", "--output_dir")
+        other.acquire()
+        with pytest.raises(FileNotFoundError, match="this folder was removed or replaced"):
+            lock.check()
+        lock.release()
+        other.check()
+        other.release()
+
+    def test_folders_that_cannot_be_written_to(self, tmp_path, monkeypatch):
+        (tmp_path / "file").touch()
+        for folder in (tmp_path / "file" / "out", tmp_path / "file", "/proc/spert"):
+            with pytest.raises(OSError, match=rf"{folder}: expected a folder that can be written to, but: .*--output"):
+                FolderLock(folder, "--output_dir").acquire()
+
+        def fail(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(locks, "write_json", fail)
+        lock = FolderLock(tmp_path / "full", "--output_dir")
+        with pytest.raises(OSError, match="but: No space left on device"):
+            lock.acquire()
+        assert not (tmp_path / "full").exists()
+
+
+class TestWatchStarters:
+    @pytest.mark.parametrize(
+        ("body", "grace"), [("time.sleep(60)", 60), ("import signal; signal.signal(15, id); time.sleep(60)", 0.1)]
+    )
+    def test_a_process_ends_when_its_starter_is_killed(self, body, grace):
+        starter, line = python(START, WATCH.format(body=body, grace=grace))
+        child = psutil.Process(int(line))
+        assert child.is_running()
+        starter.send_signal(signal.SIGKILL)
+        starter.wait()
+        psutil.wait_procs([child], timeout=20)
+        assert not child.is_running()
+
+    def test_nobody_is_watched_without_a_launcher(self):
+        process, line = python(WATCH.format(body="import threading; print(threading.active_count())", grace=1))
+        assert line == "watching"
+        assert process.communicate()[0].strip() == "1"
+
+    def test_a_starter_that_is_gone_already(self):
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        environment = variables(**{**as_starter({}), "SPERT_STARTED_BY": str(process.pid)})
+        words = [sys.executable, "-c", WATCH.format(body="time.sleep(60)", grace=60)]
+        assert subprocess.run(words, env=environment, capture_output=True).returncode == -signal.SIGTERM
+
+    def test_what_is_a_launcher(self):
+        assert is_launch(["/usr/bin/python", "/usr/bin/accelerate", "launch", "x.py"])
+        assert is_launch(["python", "-m", "accelerate.commands.launch", "launch"])
+        assert not is_launch(["bash", "launch"])
+        assert not is_launch(["accelerate", "config"])
