@@ -206,7 +206,7 @@ def folder(model, processor, tmp_path):
     place = tmp_path / "model"
     save_model(place, model, processor)
     (place / "README.md").write_text(
-        "# A card\n\nfound is scored; scores of at least 0.4 are relations.\n\n"
+        "# A card\n\nfound is scored; pairs with a score of at least 0.4 are relations.\n\n"
         "## Scores\n\nGood.\n\n## Training\n\nSlow.\n"
     )
     (place / "notes.txt").write_text("mine")
@@ -267,7 +267,7 @@ class TestTheCommand:
         assert card.count("## Tuned thresholds\n") == 1
         assert card.index("## Scores") < card.index("## Tuned thresholds") < card.index("## Training")
         assert "split `validation` of corpus" in card
-        assert "scores of at least 0.4" not in card
+        assert "score of at least 0.4" not in card
         written = json.loads((folder / "tuning.json").read_text())
         assert f"{written['relation_threshold']['on_split']['after']['f1']:.4f} tuned" in card
 
@@ -352,6 +352,13 @@ class TestTheCommand:
         (tmp_path / "other.json").write_text(json.dumps(dataset.to_list()).replace("works_for", "owns"))
         assert "expected relations of the types that the model knows" in refused(*words, tmp_path / "other.json")
         assert not (folder / "tuning.json").exists()
+
+
+def test_the_sentence_and_the_place_are_those_of_the_card(root):
+    """Tuning changes what training wrote: a template with other words needs other words in `record`."""
+    template = (root / "spert" / "training" / "card_template.md").read_text()
+    assert len(record._THRESHOLD_TEXT.findall(template.replace("{{ relation_threshold }}", "0.4"))) == 1
+    assert f"\n{record._BEFORE_SECTION}\n" in template
 
 
 class _KilledError(Exception):

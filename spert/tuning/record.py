@@ -22,8 +22,8 @@ TUNING = "tuning.json"
 
 _SECTION = "## Tuned thresholds"
 _BEFORE_SECTION = "## Training"
-_THRESHOLD_TEXT = re.compile(r"scores of at least (\S+) are relations")
-_TUNED_TEXT = "scores of at least the thresholds below are relations"
+_THRESHOLD_TEXT = re.compile(r"with a score of at least (\S+) are relations")
+_TUNED_TEXT = "whose score reaches the threshold below are relations"
 
 
 def untuned_values(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], bool]:
@@ -146,7 +146,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _threshold_text(before: Mapping[str, Any]) -> str:
-    return f"scores of at least {before.get('relation_threshold', 0.4)} are relations"
+    return f"with a score of at least {before.get('relation_threshold', 0.4)} are relations"
 
 
 def _with_section(card: str, section: str) -> str:
