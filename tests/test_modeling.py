@@ -7,7 +7,11 @@ import warnings
 import pytest
 import torch
 from torch.nn import functional as F
+<<<<<<< HEAD
 from transformers import AutoModel, AutoProcessor, BertConfig, BertModel, PreTrainedModel, Trainer, TrainingArguments
+=======
+from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedModel, Trainer, TrainingArguments
+>>>>>>> mutants
 
 from spert import SpertModel, SpertProcessor, heads_spert, modeling_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
@@ -130,15 +134,16 @@ def test_code_in_an_encoders_folder_is_never_run(tiny_bert_folder, tmp_path, mon
     folder, ran = tmp_path / "encoder", tmp_path / "ran"
     shutil.copytree(tiny_bert_folder, folder)
     (folder / "own.py").write_text(
-        f"from transformers import BertConfig, BertModel, BertTokenizerFast\nopen({str(ran)!r}, 'w')\n"
+        f"from transformers import BertConfig, BertModel\nopen({str(ran)!r}, 'w')\n"
+        "class Config(BertConfig): pass\nclass Model(BertModel): config_class = Config\n"
     )
     config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoConfig": "own.BertConfig", "AutoModel": "own.BertModel"}
+    config["auto_map"] = {"AutoConfig": "own.Config", "AutoModel": "own.Model"}
     (folder / "config.json").write_text(json.dumps(config))
     SpertModel.from_encoder(str(folder), entity_types=["A"], encoder_kwargs={"trust_remote_code": True})
     SpertProcessor.from_encoder(str(folder), trust_remote_code=True)
     assert not ran.exists()
-    AutoModel.from_pretrained(folder, trust_remote_code=True)
+    AutoConfig.from_pretrained(folder, trust_remote_code=True)
     assert ran.exists()
 
 

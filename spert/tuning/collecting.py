@@ -196,8 +196,8 @@ class _Collector:
         )
         decisions = torch.tensor(list(best), dtype=torch.long).reshape(-1, 3)
         scores = torch.tensor(list(best.values()), dtype=torch.float64)
-        head, tail, types = decisions.unbind(-1)
-        self._add_decisions(head, tail, types, torch.logit(scores, eps=1e-7), keys)
+        heads, tails, types = decisions.unbind(-1)
+        self._add_decisions(heads, tails, types, torch.logit(scores, eps=1e-7), keys)
 
     def whole(self) -> ScoredSplit:
         """All that was added. A decision between entities `head` and `tail` names them by index."""
