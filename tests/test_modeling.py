@@ -7,11 +7,16 @@ import warnings
 import pytest
 import torch
 from torch.nn import functional as F
-<<<<<<< HEAD
-from transformers import AutoModel, AutoProcessor, BertConfig, BertModel, PreTrainedModel, Trainer, TrainingArguments
-=======
-from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedModel, Trainer, TrainingArguments
->>>>>>> mutants
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoProcessor,
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+)
 
 from spert import SpertModel, SpertProcessor, heads_spert, modeling_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
