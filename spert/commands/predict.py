@@ -156,7 +156,6 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     place.check_writable()
     source = open_source(input, options["split"])
     folder = find_model(model, revision)
-    load_configuration(str(folder))
     DecodingOptions.of(load_configuration(str(folder))).override(**options["decoding"])
     plan = Plan(
         model=model,
