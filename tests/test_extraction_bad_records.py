@@ -87,7 +87,7 @@ def test_a_list_keeps_its_good_records(saved_model, tmp_path):
     [
         ("[1, ", "in.json: expected JSON, but line 1, column 5 is not"),
         ("[1] 2", "in.json: expected JSON, but line 1, column 5 is not: Extra data"),
-        ("[NaN 2]", "in.json: expected JSON, but line 1, column 6 is not"),
+        ("[NaN 2]", "in.json: expected JSON, got the number NaN, which is not finite"),
         ('{"text": "Oslo"}', "in.json: expected a list of records, got dict"),
         ("", "in.json: expected JSON"),
         ("[" * 100_000, "record 0: expected JSON, got values nested too deep"),

@@ -57,7 +57,7 @@ class TestResult:
         assert f"The model is in {folder}." in done.stdout
         assert "Relations, strict" in " ".join(done.stdout.split())
         metrics = json.loads((folder / "metrics_from_text.json").read_text())
-        assert f"text alone, micro F1: entities {100 * metrics['ner_micro_f1']:.2f}" in done.stdout
+        assert f"text alone, micro F1: entities {metrics['ner_micro_f1']:.4f}" in done.stdout
         assert re.search(r"epoch 1: loss \d\.\d+ \+ \d\.\d+, validation: entities \d\.\d+, relations \d", done.stderr)
 
     def test_the_saved_model_predicts_what_was_scored(self, finished_run, easy_corpus):
