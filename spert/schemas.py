@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from .files import read_json
+
 T = TypeVar("T")
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -24,7 +26,9 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
     """
     content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
-        return schema.validate_json(content)
+        checked = schema.validate_json(content)
+        read_json(path)  # refuses what pydantic takes: a field that is named twice
+        return checked
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":

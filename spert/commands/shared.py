@@ -75,7 +75,9 @@ def load_configuration(model: str) -> "SpertConfig":
     """The configuration of a model. *Raises* `ValueError`, naming folder and file."""
     from ..configuration_spert import SpertConfig
 
-    _check_json(model, CONFIGURATION, is_needed=True)
+    values = _check_json(model, CONFIGURATION, is_needed=True)
+    if values is not None:
+        _check_kinds(Path(model, CONFIGURATION), values)
     with _named(model, CONFIGURATION):
         config: SpertConfig = SpertConfig.from_pretrained(model)
     return config
@@ -104,20 +106,62 @@ def load_processor(model: str, config: "SpertConfig") -> "SpertProcessor":
     return processor
 
 
-def _check_json(model: str, file: str, is_needed: bool = False) -> None:
-    """Refuse a file of a folder that holds no JSON object: transformers' own errors name no line, and often no file."""
+def _check_kinds(path: Path, values: dict[str, Any]) -> None:
+    """Refuse fields of a configuration whose values are of another kind than transformers' defaults.
+
+    transformers checks some of its fields itself, without the name of the file; others fail in the middle of a forward.
+    """
+    import torch
+    from transformers import CONFIG_MAPPING, PreTrainedConfig
+
+    def check(given: dict[str, Any], defaults: dict[str, Any], prefix: str = "") -> None:
+        for name in given.keys() & defaults.keys():
+            value, default = given[name], defaults[name]
+            is_missing = value is None and (default is None or name.endswith("_token_id"))
+            if is_missing or name.startswith("_") or not isinstance(default, (bool, int, float, str)):
+                continue
+            kinds: Any = (int, float) if isinstance(default, (int, float)) else str
+            is_right = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+            if not is_right or (isinstance(value, float) and isinstance(default, int)):
+                raise ValueError(
+                    f"{path}, field '{prefix}{name}': expected a value like {default!r}, got {shown(value)}."
+                )
+
+    def shown(value: Any) -> str:
+        text = repr(value)
+        return text if len(text) <= 60 else f"{text[:60]}…"
+
+    check(values, PreTrainedConfig().to_dict())
+    encoder = values.get("encoder_config")
+    for given, prefix in ((values, ""), (encoder, "encoder_config.")):
+        dtype = given.get("dtype") if isinstance(given, dict) else None
+        if dtype is not None and not (isinstance(dtype, str) and isinstance(getattr(torch, dtype, None), torch.dtype)):
+            raise ValueError(f"{path}, field '{prefix}dtype': expected a type such as 'float32', got {shown(dtype)}.")
+    if isinstance(encoder, dict):
+        kind = encoder.get("model_type")
+        if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+            raise ValueError(
+                f"{path}, field 'encoder_config.model_type': expected a type of encoder that transformers knows, got "
+                f"{shown(kind)}."
+            )
+        check(encoder, CONFIG_MAPPING[kind]().to_dict(), "encoder_config.")
+
+
+def _check_json(model: str, file: str, is_needed: bool = False) -> dict[str, Any] | None:
+    """The content of a file of a folder, which has to be a JSON object: transformers' own errors name no line."""
     from ..files import read_json
 
     if not os.path.isdir(model):  # a repository: what the Hub serves is checked as it is read
-        return
+        return None
     path = Path(model, file)
     if not path.is_file():
         if is_needed:
             raise FileNotFoundError(f"{path}: expected this file in the folder of a trained model, got none.")
-        return
+        return None
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected an object, got {type(content).__name__}.")
+    return content
 
 
 def _check_weights(model: str) -> None:

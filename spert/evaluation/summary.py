@@ -199,9 +199,16 @@ def _refuse_different_corpora(scores: Mapping[Path, Mapping[str, Any]]) -> None:
     for run, corpus in corpora.items():
         if corpus != corpora[first]:
             raise ValueError(
-                f"summary: expected runs on one corpus, got {first} ({corpora[first][0]}) and {run} ({corpus[0]}). "
+                f"summary: expected runs on one corpus, got {first} ({_shown(corpora[first][0])}) and {run} "
+                f"({_shown(corpus[0])}). "
                 f"Summarize each corpus by itself."
             )
+
+
+def _shown(text: str) -> str:
+    """Text of a file on one line, and not too much of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:200]}…"
 
 
 def _corpus_of(run: Path, scores: Mapping[str, Any]) -> tuple[str, Any]:

@@ -127,15 +127,19 @@ def _parquet(path: Path) -> Source:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 yield from _rows(file.iter_batches(batch_size=_BLOCK), wanted)
-        except pa.ArrowException as error:
-            raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged_parquet(path, error) from error
 
     try:
         metadata = pq.read_metadata(path)
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: expected a Parquet file, but it cannot be read: {error}") from error
+        raise _damaged_parquet(path, error) from error
     return Source(str(path), "row", metadata.num_rows, _file_identity(path), read, schema)
+
+
+def _damaged_parquet(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path}: expected a Parquet file, but it cannot be read: {' '.join(str(error).split())}")
 
 
 def _dataset(name: str, split: str) -> Source:

@@ -268,9 +268,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    if argv and not argv[0].startswith("-"):
-        parser.set_defaults(**read_recipe(argv.pop(0), TrainingArguments))
-    return TrainingArguments(**vars(parser.parse_args(argv)))
+    recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
+    if recipe is not None:
+        parser.set_defaults(**read_recipe(recipe, TrainingArguments))
+    settings = vars(parser.parse_args(argv))
+    try:
+        return TrainingArguments(**settings)
+    except ValueError as error:
+        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}" if recipe else str(error)) from error
 
 
 def _is_whole_number(text: str) -> bool:

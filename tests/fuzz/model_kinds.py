@@ -109,11 +109,15 @@ def _list_to_predict(content: bytes) -> Any:
     """A list of records; a value that JSON readers refuse makes its record one to be refused."""
     for unreadable in (NESTED, DIGITS):
         content = content.replace(unreadable.encode(), b'"\\ud800"')
-    return json_of(content)
+
+    def once(fields: list[tuple[str, Any]]) -> Any:
+        return dict(fields) if len(dict(fields)) == len(fields) else "\ud800"
+
+    return json.loads(content.decode("utf-8-sig"), object_pairs_hook=once)
 
 
 def _text_lines(content: bytes) -> list[Any]:
-    lines = content.split(b"\n")
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")  # the mark says how the file is encoded
     records: list[Any] = []
     for line in lines[:-1] if not lines[-1] else lines:
         try:
@@ -263,7 +267,8 @@ def _settings(value: Any) -> Any:
         elif isinstance(of_name, str):
             of_name.encode()
     numbers = {name: float(value[name]) for name in ("learning_rate",) if name in value}
-    return known | value | numbers | {"dataset_name": str(value["dataset_name"])}
+    texts = {name: str(value[name]) for name in ("dataset_name", "report_to") if name in value}  # `folds: 10` is meant
+    return known | value | numbers | texts
 
 
 def _printed_settings(folder: Path, outcome: Outcome) -> Any:
