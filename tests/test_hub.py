@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
+from huggingface_hub.utils import http_backoff
+from typer.testing import CliRunner
 
+from spert import SpertModel, SpertProcessor
+from spert.cli import app
 from spert.hub import check_token, files_to_push, push_folder
 from tests import tiny
 from tests.hub_server import HubServer
-from tests.runs import ONE, settings, train
+from tests.runs import settings, train_here
 from tests.tolerance import assert_close
 
 ROOT = Path(__file__).parent.parent
@@ -30,9 +34,18 @@ def hub():
 @pytest.fixture(scope="module")
 def trained(small_corpus, small_encoder, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained") / "spert-small"
-    done = train(ONE, output, *settings(small_corpus, small_encoder, checkpointing_steps="epoch"))
-    assert done.returncode == 0, done.stderr
+    train_here(output, *settings(small_corpus, small_encoder, num_train_epochs=1, checkpointing_steps="epoch"))
+    for picture in output.glob("*.png"):
+        picture.write_bytes(b"a picture " * 1000)
     return output
+
+
+@pytest.fixture
+def local(hub, monkeypatch):
+    """Pushes of this process go to the server."""
+    monkeypatch.setattr("spert.hub.HfApi", functools.partial(HfApi, endpoint=hub.url))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    return hub
 
 
 def environment(hub, tmp_path, token=None):
@@ -55,52 +68,58 @@ def snapshot(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+def spert_here(*words):
+    """The command, in this process. What it raises, `spert` prints as one line."""
+    return CliRunner().invoke(app, [*map(str, words)])
+
+
 LOAD = """
 import json, sys
-sys.path = [path for path in sys.path if path != sys.argv[3]]
+repo, here, *attempts = sys.argv[1:]
+sys.path = [path for path in sys.path if path != here]
 from transformers import AutoModel, AutoProcessor, pipeline
-repo, revision = sys.argv[1], sys.argv[2] or None
-model = AutoModel.from_pretrained(repo, trust_remote_code=True, revision=revision)
-processor = AutoProcessor.from_pretrained(repo, trust_remote_code=True, revision=revision)
-extract = pipeline("entity-relation-extraction", model=repo, trust_remote_code=True, revision=revision)
-batch = processor(["Ada Park joined Northwind Labs ."], return_tensors="pt")
-results = processor.post_process_entity_relation_extraction(model.eval()(**batch), batch)
-piped = extract(["Ada Park joined Northwind Labs ."])
-print(json.dumps([results, piped, float(model.span_classifier.linear.bias[0])]))
+def load(**source):
+    source = {"trust_remote_code": True, **source}
+    model, processor = AutoModel.from_pretrained(repo, **source), AutoProcessor.from_pretrained(repo, **source)
+    extract = pipeline("entity-relation-extraction", model=repo, **source)
+    batch = processor(["Ada Park joined Northwind Labs ."], return_tensors="pt")
+    results = processor.post_process_entity_relation_extraction(model.eval()(**batch), batch)
+    return [results, extract(["Ada Park joined Northwind Labs ."]), float(model.span_classifier.linear.bias[0])]
+for attempt in attempts:
+    try:
+        print(json.dumps(load(**json.loads(attempt))))
+    except OSError as error:
+        print(json.dumps(str(error)))
 """
 
 
-def load(hub, tmp_path, revision="", token=None):
-    tmp_path.mkdir(exist_ok=True)
-    done = python(LOAD, "org/spert-small", revision, str(ROOT), env=environment(hub, tmp_path, token), cwd=tmp_path)
-    if done.returncode:
-        return done.stderr
-    results, piped, bias = json.loads(done.stdout.splitlines()[-1])
-    assert_close(piped, results)
-    return results, bias
+def load(hub, tmp_path, *sources, token=None):
+    """For each source (a revision, or a token instead of the environment's) results and a bias, or an error.
+
+    One new process, which does not see this checkout, loads them in turn.
+    """
+    words = [json.dumps(source) for source in sources]
+    done = python(LOAD, "org/spert-small", str(ROOT), *words, env=environment(hub, tmp_path, token), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = []
+    for line in done.stdout.splitlines()[-len(sources) :]:
+        outcome = json.loads(line)
+        if not isinstance(outcome, str):
+            results, piped, bias = outcome
+            assert_close(piped, results)
+            outcome = results, bias
+        loaded.append(outcome)
+    return loaded
 
 
 @pytest.mark.slow
 def test_push_then_load_in_a_new_process_pinned_by_revision(hub, trained, tmp_path):
     before = snapshot(trained)
-    done = spert("push", trained, "org/spert-small", env=environment(hub, tmp_path, "hf_writer"))
-    assert done.returncode == 0, done.stderr
-    repo = hub.repos["org/spert-small"]
-    assert len(repo.commits) == 2, "one commit after the empty one"
-    first, files = repo.commits[-1]
-    assert first in done.stdout
-    names = {"config.json", "model.safetensors", "processor_config.json", "modeling_spert.py", "README.md"}
-    assert names | {"metrics.json", "learning_curves.png"} <= files.keys()
-    assert not {"predictions.json", "run.json"} & files.keys()
-    assert not [name for name in files if "/" in name or name.endswith((".bin", ".pkl", ".pt"))]
-    assert b'model="org/spert-small"' in files["README.md"]
-    assert snapshot(trained) == before, "pushing changes nothing here"
-    results, bias = load(hub, tmp_path)
-    assert results[0]["text"] == "Ada Park joined Northwind Labs ."
-
     code = """
 import sys
 from spert import SpertModel, SpertProcessor
+from spert.cli import app
+app(["push", sys.argv[1], "org/spert-small"], standalone_mode=False)
 model, processor = SpertModel.from_pretrained(sys.argv[1]), SpertProcessor.from_pretrained(sys.argv[1])
 model.span_classifier.linear.bias.data += 1
 model.push_to_hub("org/spert-small")
@@ -108,21 +127,40 @@ processor.push_to_hub("org/spert-small")
 """
     done = python(code, str(trained), env=environment(hub, tmp_path, "hf_writer"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(repo.commits) == 4
+    repo = hub.repos["org/spert-small"]
+    assert len(repo.commits) == 1 + 1 + 2, "an empty one, one by the command, one each of model and processor"
+    first, files = repo.commits[1]
+    assert f"Uploaded: {hub.url}/org/spert-small/commit/{first}" in done.stdout
+    names = {"config.json", "model.safetensors", "processor_config.json", "modeling_spert.py", "README.md"}
+    assert names | {"metrics.json", "learning_curves.png"} <= files.keys()
+    assert not {"predictions.json", "run.json"} & files.keys()
+    assert not [name for name in files if "/" in name or name.endswith((".bin", ".pkl", ".pt"))]
+    assert b'model="org/spert-small"' in files["README.md"]
+    assert snapshot(trained) == before, "pushing changes nothing here"
     assert {name for name in repo.commits[-1][1] if name.endswith("_spert.py")} == {
         path.name for path in ROOT.glob("*_spert.py")
     }
-    assert load(hub, tmp_path)[1] == pytest.approx(bias + 1)
-    assert_close(load(hub, tmp_path, revision=first), (results, bias))
+
+    model, processor = SpertModel.from_pretrained(trained), SpertProcessor.from_pretrained(trained)
+    batch = processor(["Ada Park joined Northwind Labs ."], return_tensors="pt")
+    results = processor.post_process_entity_relation_extraction(model.eval()(**batch), batch)
+    bias = float(model.span_classifier.linear.bias[0])
+    last, pinned = load(hub, tmp_path, {}, {"revision": first})
+    assert last[0][0]["text"] == "Ada Park joined Northwind Labs ."
+    assert last[1] == pytest.approx(bias + 1)
+    assert_close(pinned, (json.loads(json.dumps(results)), bias))
 
 
-def test_a_private_repository_opens_for_its_owner_only(hub, trained, tmp_path):
-    words = ["push", trained, "org/spert-small", "--private"]
-    assert spert(*words, env=environment(hub, tmp_path, "hf_writer")).returncode == 0
-    assert hub.repos["org/spert-small"].private
-    assert "is not a local folder and is not a valid model identifier" in load(hub, tmp_path / "a")
-    assert "is not a valid model identifier" in load(hub, tmp_path / "b", token="hf_stranger")
-    assert load(hub, tmp_path / "c", token="hf_writer")[0][0]["words"]
+@pytest.mark.slow
+def test_a_private_repository_opens_for_its_owner_only(local, trained, tmp_path):
+    done = spert_here("push", trained, "org/spert-small", "--private", "--token", "hf_writer")
+    assert done.exit_code == 0, done.exception
+    assert local.repos["org/spert-small"].private
+    sources = [{"token": False}, {"token": "hf_stranger"}, {}]
+    nobody, stranger, owner = load(local, tmp_path, *sources, token="hf_writer")
+    assert "is not a local folder and is not a valid model identifier" in nobody
+    assert "is not a valid model identifier" in stranger
+    assert owner[0][0]["words"]
 
 
 @pytest.mark.parametrize(
@@ -138,43 +176,37 @@ def test_a_push_that_is_refused_says_how_to_go_on(hub, trained, tmp_path, token,
     assert snapshot(trained) == before
 
 
-@pytest.mark.slow
-def test_a_connection_cut_in_the_middle_of_an_upload(hub, trained, tmp_path):
-    hub.cut_uploads = 100
+def test_a_connection_cut_in_the_middle_of_an_upload(local, trained, monkeypatch):
+    quick = functools.partial(http_backoff, base_wait_time=0.01, max_wait_time=0.02)  # or else 23 seconds of waiting
+    monkeypatch.setattr("huggingface_hub.lfs.http_backoff", quick)
+    words = ["push", trained, "org/spert-small", "--token", "hf_writer"]
+    local.cut_uploads = 100
     before = snapshot(trained)
-    done = spert("push", trained, "org/spert-small", env=environment(hub, tmp_path, "hf_writer"))
-    assert done.returncode == 1
-    assert "the upload failed" in done.stderr
-    assert len(hub.repos["org/spert-small"].commits) == 1, "nothing half-way"
+    done = spert_here(*words)
+    assert isinstance(done.exception, ConnectionError)
+    assert "the upload failed" in str(done.exception)
+    assert local.cut_uploads < 100
+    assert len(local.repos["org/spert-small"].commits) == 1, "nothing half-way"
     assert snapshot(trained) == before
-    hub.cut_uploads = 1  # a single break is tried again by the client
-    assert spert("push", trained, "org/spert-small", env=environment(hub, tmp_path, "hf_writer")).returncode == 0
-    assert load(hub, tmp_path)[0]
+    local.cut_uploads = 1  # a single break is tried again by the client
+    done = spert_here(*words)
+    assert done.exit_code == 0, done.exception
+    assert local.cut_uploads == 0
+    files = local.repos["org/spert-small"].commits[-1][1]
+    assert len(files) == len(files_to_push(trained))
+    assert all(content == before[name] for name, content in files.items() if name != "README.md")
 
 
-@pytest.mark.slow
-def test_training_pushes_its_result(hub, small_corpus, small_encoder, tmp_path):
+def test_training_pushes_its_result(local, small_corpus, small_encoder, tmp_path):
     flags = settings(small_corpus, small_encoder, num_train_epochs=1, hub_model_id="org/from-training")
-    clean = {name: "" for name in os.environ if name.startswith("HF_")}
-    variables = clean | environment(hub, tmp_path) | {"HF_HUB_OFFLINE": "0"}
-    refused = train(ONE, tmp_path / "no", *flags, "--push_to_hub", "--hub_token", "hf_wrong", **variables)
-    assert refused.returncode != 0
-    assert "expected a token that the Hub knows" in refused.stderr
+    with pytest.raises(ConnectionError, match="expected a token that the Hub knows"):
+        train_here(tmp_path / "no", *flags, "--push_to_hub", "--hub_token", "hf_wrong")
     assert not (tmp_path / "no" / "config.json").exists(), "refused before training"
-    done = train(ONE, tmp_path / "yes", *flags, "--push_to_hub", "--hub_token", "hf_writer", **variables)
-    assert done.returncode == 0, done.stderr
+    done = train_here(tmp_path / "yes", *flags, "--push_to_hub", "--hub_token", "hf_writer", draws=True)
     assert "Uploaded: " in done.stdout
-    assert b'model="org/from-training"' in hub.repos["org/from-training"].commits[-1][1]["README.md"]
+    assert b'model="org/from-training"' in local.repos["org/from-training"].commits[-1][1]["README.md"]
     for file in (tmp_path / "yes").iterdir():
         assert b"hf_writer" not in file.read_bytes(), file
-
-
-@pytest.fixture
-def local(hub, monkeypatch):
-    """Pushes of this process go to the server."""
-    monkeypatch.setattr("spert.hub.HfApi", functools.partial(HfApi, endpoint=hub.url))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    return hub
 
 
 @pytest.fixture
