@@ -4,12 +4,13 @@ Launchers put their processes into sessions of their own, where a kill of the co
 whose launcher was killed would go on writing into a folder that somebody may be about to use again.
 """
 
+import atexit
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,9 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
     These are the process that made the environment with [`as_starter`], and the parent if it is a launcher
     (`accelerate launch`, `torchrun`). Any other parent, such as a shell, may end before this process does.
 
+    A process that exits after its starter is gone leaves out what the interpreter would do at its end: there, libraries
+    wait for threads of theirs, now and then forever, and nobody is left who would end the process.
+
     Args:
         seconds: time between two looks.
         grace_seconds: how long this process may take to end by itself; then it is ended.
@@ -50,16 +54,27 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
         while not any(map(_is_gone, starters)):
             if is_over.wait(seconds):
                 return
-        print("The process that started this one is gone: ending.", file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # who reads standard error may be gone, too
+            print("The process that started this one is gone: ending.", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         if not is_over.wait(grace_seconds):  # it waits for another process that is gone, too
             os._exit(_EXIT_CODE)
 
+    atexit.register(_leave_at_once, starters)
     threading.Thread(target=watch, name="watch_starters", daemon=True).start()
     try:
         yield
     finally:
         is_over.set()
+
+
+def _leave_at_once(starters: list[psutil.Process | None]) -> None:
+    """End this process without what is left of its exit, if a starter is gone."""
+    if any(map(_is_gone, starters)):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(_EXIT_CODE)
 
 
 def _starters() -> list[psutil.Process | None]:

@@ -129,6 +129,19 @@ class TestWatchStarters:
         psutil.wait_procs([child], timeout=20)
         assert not child.is_running()
 
+    def test_a_process_that_would_hang_as_it_exits(self):
+        body = "import signal, sys; signal.signal(15, lambda *_: sys.exit()); time.sleep(60)"
+        code = "import atexit, time; atexit.register(time.sleep, 60)" + WATCH.format(body=body, grace=60)
+        starter, line = python(START, code)
+        child = psutil.Process(int(line))
+        starter.kill()
+        starter.wait()
+        psutil.wait_procs([child], timeout=10)
+        is_left = child.is_running()
+        if is_left:
+            child.kill()
+        assert not is_left
+
     def test_nobody_is_watched_without_a_launcher(self):
         process, line = python(WATCH.format(body="import threading; print(threading.active_count())", grace=1))
         assert line == "watching"
