@@ -4,7 +4,6 @@ Launchers put their processes into sessions of their own, where a kill of the co
 whose launcher was killed would go on writing into a folder that somebody may be about to use again.
 """
 
-import atexit
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ import psutil
 
 _STARTED_BY = "SPERT_STARTED_BY"
 _EXIT_CODE = 128 + signal.SIGTERM
+_watched: list[psutil.Process | None] = []
 
 
 def as_starter(environment: Mapping[str, str]) -> dict[str, str]:
@@ -36,9 +36,6 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
 
     These are the process that made the environment with [`as_starter`], and the parent if it is a launcher
     (`accelerate launch`, `torchrun`). Any other parent, such as a shell, may end before this process does.
-
-    A process that exits after its starter is gone leaves out what the interpreter would do at its end: there, libraries
-    wait for threads of theirs, now and then forever, and nobody is left who would end the process.
 
     Args:
         seconds: time between two looks.
@@ -60,7 +57,7 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
         if not is_over.wait(grace_seconds):  # it waits for another process that is gone, too
             os._exit(_EXIT_CODE)
 
-    atexit.register(_leave_at_once, starters)
+    _watched.extend(starters)
     threading.Thread(target=watch, name="watch_starters", daemon=True).start()
     try:
         yield
@@ -68,9 +65,13 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
         is_over.set()
 
 
-def _leave_at_once(starters: list[psutil.Process | None]) -> None:
-    """End this process without what is left of its exit, if a starter is gone."""
-    if any(map(_is_gone, starters)):
+def leave_if_starter_is_gone() -> None:
+    """End this process at once if a process that [`watch_starters`] has watched is gone.
+
+    The interpreter's own end is left out: there, libraries wait for threads of theirs, now and then forever (torch's
+    Gloo does), and nobody is left who would end the process.
+    """
+    if any(map(_is_gone, _watched)):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()

@@ -28,6 +28,18 @@ with watch_starters(seconds=0.05, grace_seconds={grace}):
     print("watching", flush=True)
     {body}
 """
+HANG_AT_EXIT = """
+import atexit, signal, sys, time
+from spert.processes import watch_starters
+from spert.training.errors import run_script
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with watch_starters(seconds=0.05):
+        print("watching", flush=True)
+        time.sleep(60)
+atexit.register(time.sleep, 60)
+run_script(main)
+"""
 START = """
 import os, subprocess, sys, time
 from spert.processes import as_starter
@@ -130,9 +142,7 @@ class TestWatchStarters:
         assert not child.is_running()
 
     def test_a_process_that_would_hang_as_it_exits(self):
-        body = "import signal, sys; signal.signal(15, lambda *_: sys.exit()); time.sleep(60)"
-        code = "import atexit, time; atexit.register(time.sleep, 60)" + WATCH.format(body=body, grace=60)
-        starter, line = python(START, code)
+        starter, line = python(START, HANG_AT_EXIT)
         child = psutil.Process(int(line))
         starter.kill()
         starter.wait()
