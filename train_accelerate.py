@@ -54,7 +54,7 @@ from spert.training.repetitions import coordinator, train_runs
 from spert.training.run import Run
 from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, run_record
 from spert.training.state import TrainingState
-from spert.training.together import main_first, on_each, on_main
+from spert.training.together import end_training, main_first, on_each, on_main
 from spert.training.tracking import trackers_of
 
 
@@ -90,7 +90,7 @@ def train_and_push(accelerator: Accelerator, arguments: TrainingArguments, lock:
         )
         print(f"Uploaded: {address}")
     accelerator.wait_for_everyone()
-    accelerator.end_training()
+    end_training(accelerator)
 
 
 def train(accelerator: Accelerator, arguments: TrainingArguments, lock: FolderLock) -> None:

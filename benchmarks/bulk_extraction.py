@@ -3,8 +3,8 @@
     python -m benchmarks.bulk_extraction --sentences 10000 100000 1000000 --data_dir data/conll04
 
 A tiny model with random weights (2 layers, 32 wide), so that reading, cutting, writing and joining weigh as much as
-they can; CoNLL04's test sentences repeated, each with an id of its own. The last size is killed twice (SIGKILL) and
-resumed; then every id must be there once and in order.
+they can; CoNLL04's test sentences repeated, each with an id of its own. The last size is killed (SIGKILL), twice by
+default, each time after another fifth of its shards, and resumed; then every id must be there once and in order.
 """
 
 import argparse
@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--data_dir", help="the folder that holds CoNLL04's files")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--num_processes", type=int, default=2)
+    parser.add_argument("--shard_size", type=int, default=10_000)
+    parser.add_argument("--kills", type=int, default=2, help="of the last size")
     arguments = parser.parse_args()
     sentences = [list(words) for words in load_corpus("conll04", arguments.data_dir)["test"]["tokens"]]
     rows = []
@@ -50,7 +52,9 @@ def main() -> None:
                     tokens = sentences[index % len(sentences)]
                     file.write(json.dumps({"id": f"{index // len(sentences)}/{index}", "tokens": tokens}) + "\n")
             is_last = number == arguments.sentences[-1]
-            seconds, peak = run(arguments, folder / "model", source, target, kills=2 if is_last else 0)
+            wanted = arguments.kills if is_last else 0
+            shards_between = max(1, number // arguments.shard_size // 5)
+            seconds, peak, kills = run(arguments, folder / "model", source, target, wanted, shards_between)
             found = 0
             with open(target) as lines:
                 for index, line in enumerate(lines):
@@ -63,7 +67,7 @@ def main() -> None:
                     f"{seconds:.0f} s",
                     f"{number / seconds:.0f}",
                     f"{peak / 2**20:.0f} MiB",
-                    "twice" if is_last else "no",
+                    kills,
                     f"{target.stat().st_size / 2**20:.0f} MiB",
                 ]
             )
@@ -75,26 +79,35 @@ def main() -> None:
     print(machine(), flush=True)
 
 
-def run(arguments: argparse.Namespace, model: Path, source: Path, target: Path, kills: int) -> tuple[float, int]:
-    """Seconds (of all sessions together) and the largest resident memory that any process had."""
+def run(
+    arguments: argparse.Namespace, model: Path, source: Path, target: Path, kills: int, shards_between: int
+) -> tuple[float, int, int]:
+    """Seconds (of all sessions together), the largest resident memory that any process had, and how often it was
+    killed, which is less often than asked for if it is done before.
+    """
     command = [sys.executable, "-m", "spert", "predict", "--model", str(model), "--input", str(source)]
     command += ["--output", str(target), "--batch-size", str(arguments.batch_size)]
-    command += ["--num-processes", str(arguments.num_processes)]
+    command += ["--num-processes", str(arguments.num_processes), "--shard-size", str(arguments.shard_size)]
     shards = target.with_name(target.name + ".shards")
     total = 0.0
-    peak = 0
-    for session in range(kills + 1):
+    peak = killed = 0
+    returncode = None
+    while returncode != 0:
         start = time.perf_counter()
-        done_before = len(list(shards.glob("done-*"))) if session else 0
-        process = subprocess.Popen(command + ["--resume"] * (session > 0), start_new_session=True)
+        done_before = len(list(shards.glob("done-*")))
+        process = subprocess.Popen(command + ["--resume"] * (killed > 0), start_new_session=True)
+        was_killed = False
         while process.poll() is None:
             peak = max(peak, largest_of(process.pid))
-            if session < kills and len(list(shards.glob("done-*"))) >= done_before + 20:
+            if not was_killed and killed < kills and len(list(shards.glob("done-*"))) >= done_before + shards_between:
                 os.killpg(process.pid, signal.SIGKILL)  # the processes that it launched notice, and end
-            time.sleep(0.2)
+                was_killed = True
+            time.sleep(0.05)
         total += time.perf_counter() - start
-    assert process.returncode == 0
-    return total, peak
+        returncode = process.returncode
+        killed += returncode == -signal.SIGKILL
+        assert returncode == 0 or was_killed, returncode
+    return total, peak, killed
 
 
 def largest_of(process: int) -> int:

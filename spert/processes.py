@@ -9,13 +9,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 _STARTED_BY = "SPERT_STARTED_BY"
 _EXIT_CODE = 128 + signal.SIGTERM
+_watched: list[psutil.Process | None] = []
 
 
 def as_starter(environment: Mapping[str, str]) -> dict[str, str]:
@@ -50,16 +51,31 @@ def watch_starters(*, seconds: float = 1.0, grace_seconds: float = 120.0) -> Ite
         while not any(map(_is_gone, starters)):
             if is_over.wait(seconds):
                 return
-        print("The process that started this one is gone: ending.", file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):  # who reads standard error may be gone, too
+            print("The process that started this one is gone: ending.", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         if not is_over.wait(grace_seconds):  # it waits for another process that is gone, too
             os._exit(_EXIT_CODE)
 
+    _watched.extend(starters)
     threading.Thread(target=watch, name="watch_starters", daemon=True).start()
     try:
         yield
     finally:
         is_over.set()
+
+
+def leave_if_starter_is_gone() -> None:
+    """End this process at once if a process that [`watch_starters`] has watched is gone.
+
+    The interpreter's own end is left out: there, libraries wait for threads of theirs, now and then forever (torch's
+    Gloo does), and nobody is left who would end the process.
+    """
+    if any(map(_is_gone, _watched)):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(_EXIT_CODE)
 
 
 def _starters() -> list[psutil.Process | None]:

@@ -1,10 +1,6 @@
 """Bulk extraction: any input, constant memory, whole shards, and on after a kill."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +12,7 @@ import pytest
 
 from spert import SpertModel, SpertProcessor
 from spert.prediction import Refused, as_spert_json, predict, predict_stream
-from tests import tiny
+from tests import forked, tiny
 from tests.extracting import lines, run, written
 from tests.tolerance import assert_close
 
@@ -205,27 +201,25 @@ class TestInputsAndOutputs:
         assert "expected a file to read sentences from" in run("predict", "--model", saved_model, *flags, code=1)
 
 
-def predict_command(model, source, target, *flags):
-    words = ["--model", model, "--input", source, "--output", target, *flags]
-    return [sys.executable, "-m", "spert", "predict", *map(str, words)]
+def predict_words(model, source, target, *flags):
+    return ["predict", "--model", model, "--input", source, "--output", target, *flags]
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_on_another_number_of_processes(saved_model, records, expected, tmp_path):
     many = [record | {"id": f"{number}-{record['id']}"} for number in range(12) for record in records]
     source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = predict_command(saved_model, source, target, "--shard-size", "30", "--batch-size", "4")
+    words = predict_words(saved_model, source, target, "--shard-size", "30", "--batch-size", "4")
     shards = tmp_path / "out.jsonl.shards"
+    log = tmp_path.with_suffix(".log")
     times = {}
     for number, flags in enumerate(([], ["--resume"])):
-        process = subprocess.Popen([*command, *flags], env=environment, start_new_session=True)
+        process = forked.extraction([*words, *flags], log)
         wanted = 3 * (number + 1)
         while process.poll() is None and len(list(shards.glob("done-*"))) < wanted:
             time.sleep(0.01)
         assert process.poll() is None, "killed before it ended"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill_group()
         assert not target.exists()
         parts = [
             shards / path.name.replace("done", "part").replace(".json", ".jsonl") for path in shards.glob("done-*")
@@ -233,17 +227,10 @@ def test_killed_and_resumed_on_another_number_of_processes(saved_model, records,
         now = {path.name: path.stat().st_mtime_ns for path in parts}
         assert all(now[name] == moment for name, moment in times.items()), "no shard is made twice"
         times = now
-    refused = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert "shards stand here. Go on with --resume" in refused.stderr
-    other = subprocess.run(
-        [*command, "--resume", "--dtype", "bfloat16"], env=environment, capture_output=True, text=True
-    )
-    assert "dtype 'float32' there, 'bfloat16' here" in other.stderr
-    done = subprocess.run(
-        [*command, "--resume", "--num-processes", "2"], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert "shards stand here. Go on with --resume" in run(*words, code=1)
+    assert "dtype 'float32' there, 'bfloat16' here" in run(*words, "--resume", "--dtype", "bfloat16", code=1)
+    done = forked.extraction([*words, "--resume", "--num-processes", "2"], log)
+    assert done.wait() == 0, done.output
     found = lines(target)
     assert [one["id"] for one in found] == [record["id"] for record in many]
     assert_close(
@@ -258,16 +245,11 @@ def test_launched_processes_end_with_the_command(saved_model, records, tmp_path)
     many = [record | {"id": number} for number in range(400) for record in records]
     source, target = written(tmp_path / "in.jsonl", many), tmp_path / "out.jsonl"
     flags = ["--shard-size", "50", "--batch-size", "2", "--num-processes", "2"]
-    process = subprocess.Popen(
-        predict_command(saved_model, source, target, *flags),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
+    process = forked.extraction(predict_words(saved_model, source, target, *flags), tmp_path / "log")
     while process.poll() is None and not list((tmp_path / "out.jsonl.shards").glob("part-*")):
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 2
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill_group()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive

@@ -28,6 +28,18 @@ with watch_starters(seconds=0.05, grace_seconds={grace}):
     print("watching", flush=True)
     {body}
 """
+HANG_AT_EXIT = """
+import atexit, signal, sys, time
+from spert.processes import watch_starters
+from spert.training.errors import run_script
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with watch_starters(seconds=0.05):
+        print("watching", flush=True)
+        time.sleep(60)
+atexit.register(time.sleep, 60)
+run_script(main)
+"""
 START = """
 import os, subprocess, sys, time
 from spert.processes import as_starter
@@ -128,6 +140,17 @@ class TestWatchStarters:
         starter.wait()
         psutil.wait_procs([child], timeout=20)
         assert not child.is_running()
+
+    def test_a_process_that_would_hang_as_it_exits(self):
+        starter, line = python(START, HANG_AT_EXIT)
+        child = psutil.Process(int(line))
+        starter.kill()
+        starter.wait()
+        psutil.wait_procs([child], timeout=10)
+        is_left = child.is_running()
+        if is_left:
+            child.kill()
+        assert not is_left
 
     def test_nobody_is_watched_without_a_launcher(self):
         process, line = python(WATCH.format(body="import threading; print(threading.active_count())", grace=1))

@@ -12,7 +12,8 @@ from spert.training import repetitions
 from spert.training.arguments import TrainingArguments
 from spert.training.repetitions import runs_of
 from spert.training.run_record import is_finished
-from tests.runs import settings, several, train, train_here
+from tests import forked
+from tests.runs import settings, train_here
 
 
 def times(folder):
@@ -46,12 +47,12 @@ def test_folds_spread_over_processes_and_go_on_where_they_stopped(
     train_here(folder, *flags, "--only_folds", "0")
     assert times(folder).keys() == {"fold-0"}
     before = times(folder)["fold-0"]
-    done = train(several(2), folder, *flags, ACCELERATE_USE_CPU="true")
-    assert done.returncode == 0, done.stderr
-    assert "fold-0: already finished" in done.stdout
+    done = forked.train_several(2, folder, *flags)
+    assert done.returncode == 0, done.output
+    assert "fold-0: already finished" in done.output
     assert times(folder)["fold-0"] == before
     assert times(folder).keys() == {"fold-0", "fold-1", "fold-2"}
-    assert "Resuming" not in done.stdout
+    assert "Resuming" not in done.output
     assert (folder / "fold-1" / "train.log").exists()
     predicted = [json.loads((folder / f"fold-{fold}" / "predictions.json").read_text()) for fold in range(3)]
     assert sum(map(len, predicted)) == 25, "every sentence of the three splits is tested once"
@@ -61,7 +62,7 @@ def test_folds_spread_over_processes_and_go_on_where_they_stopped(
         scores = [json.loads((folder / f"fold-{fold}" / name).read_text())["ner_micro_f1"] for fold in range(3)]
         assert summary[kind]["mean"]["ner_micro_f1"] == pytest.approx(statistics.mean(scores))
         assert summary[kind]["deviation"]["ner_micro_f1"] == pytest.approx(statistics.stdev(scores))
-    assert "deviation" in done.stdout
+    assert "deviation" in done.output
     with pytest.raises(FileExistsError, match="a run with other settings: max_train_steps 2 there, 3 here"):
         train_here(folder, *settings(small_corpus, small_encoder, folds=3, max_train_steps=3))
 

@@ -25,8 +25,8 @@ from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_
 from spert.training.corpus import count_relation_arguments
 from spert.training.launch import processes_asked_for, refuse_sharded_models
 from spert.training.optimization import make_optimizer, make_schedule
-from tests import tiny
-from tests.runs import ACCELERATE, ROOT, settings, several, train, train_here, variables
+from tests import forked, tiny
+from tests.runs import ACCELERATE, ROOT, settings, train_here, variables
 from tests.tolerance import assert_close
 
 
@@ -301,12 +301,12 @@ def test_any_number_of_processes_trains_as_one_does(small_corpus, small_encoder,
     shape = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3}
     train_here(tmp_path / "accumulated", *settings(small_corpus, small_encoder, **shape, **tracked))
     flags = settings(small_corpus, small_encoder, per_device_train_batch_size=3, **tracked)
-    two = train(several(2), tmp_path / "two", *flags, ACCELERATE_USE_CPU="true")
-    assert two.returncode == 0, two.stderr
-    assert "2 process(es) on cpu" in two.stdout
-    assert two.stderr.count("epoch 2: loss") == 1, "only the main process prints"
-    assert two.stdout.count("Relations, strict") == 1
-    assert two.stdout.count("The model is in") == 1
+    two = forked.train_several(2, tmp_path / "two", *flags)
+    assert two.returncode == 0, two.output
+    assert "2 process(es) on cpu" in two.output
+    assert two.output.count("epoch 2: loss") == 1, "only the main process prints"
+    assert two.output.count("Relations, strict") == 1
+    assert two.output.count("The model is in") == 1
 
     expected = step_losses(tmp_path / "one")
     assert [len(losses) for losses in expected] == [6, 6]
@@ -316,9 +316,9 @@ def test_any_number_of_processes_trains_as_one_does(small_corpus, small_encoder,
 
     middle = tmp_path / "two" / "checkpoints" / "step-00000005"
     flags += ["--resume_from_checkpoint", middle]
-    resumed = train(several(2), tmp_path / "resumed", *flags, ACCELERATE_USE_CPU="true")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "Resuming at step 5 of 6" in resumed.stdout
+    resumed = forked.train_several(2, tmp_path / "resumed", *flags)
+    assert resumed.returncode == 0, resumed.output
+    assert "Resuming at step 5 of 6" in resumed.output
     assert_same_result(tmp_path / "resumed", tmp_path / "two")
 
 

@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from ..processes import leave_if_starter_is_gone
+
 _SAME_ON_ALL_PROCESSES = (ValueError, FloatingPointError, FileNotFoundError, FileExistsError, BlockingIOError)
 
 
@@ -28,3 +30,5 @@ def run_script(main: Callable[[], None]) -> None:
         if process == 0:
             print("train_accelerate.py: interrupted", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)
+    finally:
+        leave_if_starter_is_gone()

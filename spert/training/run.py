@@ -23,7 +23,7 @@ from .batches import ShardedBatchSampler
 from .checkpoints import Checkpoints
 from .interruption import EXIT_CODE, Interruption, agreed
 from .progress import Progress
-from .together import on_main
+from .together import end_training, on_main
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Run:
         if agreed(self.accelerator, is_requested):
             self.save_checkpoint()
             self.accelerator.print(f"SIGTERM: wrote a checkpoint at step {self.progress.step}.")
-            self.accelerator.end_training()
+            end_training(self.accelerator)
             sys.exit(EXIT_CODE)
 
     def refuse_divergence(self) -> None:

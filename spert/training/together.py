@@ -1,12 +1,15 @@
 """Actions that all processes of a run take together: if one fails, all of them end, and one of them says why."""
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 
 T = TypeVar("T")
+_SECONDS_TO_PUT_AWAY = 0.2
 
 
 class Processes(Protocol):
@@ -36,6 +39,17 @@ def on_main(processes: Processes, action: Callable[[], T]) -> T:
     if not result[1]:
         sys.exit(1)
     return result[0]
+
+
+def end_training(accelerator: Accelerator) -> None:
+    """End the trackers, and leave the group of processes.
+
+    A thread of Gloo may still hold a lock of the group, and wait for the interpreter to put away the tensors of the
+    last exchange. If this thread destroyed the group now, it would wait for that lock, and neither would ever go on.
+    """
+    if accelerator.num_processes > 1:
+        time.sleep(_SECONDS_TO_PUT_AWAY)  # lets the other threads have the interpreter
+    accelerator.end_training()
 
 
 def main_first(processes: Processes, action: Callable[[], T]) -> T:
