@@ -35,7 +35,7 @@ def trusted(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def untraced(monkeypatch):
-    """Torch's trace of an export goes nowhere: pytest would keep and format it, in longer than the export takes."""
+    """Torch's debug trace of an export, thousands of records, does not go into the log that pytest keeps."""
     monkeypatch.setattr(logging.getLogger("torch.__trace"), "propagate", False)
 
 
