@@ -7,12 +7,9 @@ import pytest
 from tests.fuzz.corruptions import Corruption
 from tests.fuzz.judging import REFUSED, RIGHT, TRACEBACK, UNCLEAR, WRONG, Judge, Kind, Outcome, outcome_of
 from tests.fuzz.kinds import dump_json, json_of
-from tests.fuzz.registry import all_kinds, cases_of, judge_in
+from tests.fuzz.registry import OPEN, all_kinds, cases_of, judge_in
 
 SAMPLE = 5
-OPEN = ("a model's config.json",)
-"""Kinds that `make fuzz` still finds faults in: their samples are not judged here."""
-
 SEED = int(os.environ.get("SPERT_FUZZ_SEED", "0"))
 
 
