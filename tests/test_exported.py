@@ -20,6 +20,7 @@ from spert.exported import ExportedModel, export_model
 from spert.prediction import predict
 from spert.spans_spert import RangePooler
 from tests import tiny
+from tests.tolerance import assert_close
 
 MAX_SPAN_WIDTH = 4
 """Narrow: a graph takes seconds to export, the longer the wider its spans are."""
@@ -92,6 +93,25 @@ def test_given_entities(exported, format, number):
     assert_equal(found, expected, 1e-4)
     assert found.candidate_counts.tolist() == [number, 0, number, 0]
     assert [len(one.entities) for one in decode(found, given_types=[None] * 4)] == [number, 0, number, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+def test_documents(exported, format):
+    """A text of several sentences, one that needs windows, words, and a record with its entities."""
+    model, folder = exported(format)
+    processor = tiny.processor("bert")
+    texts = [
+        "Ada Park joined Northwind Labs in Oslo. Nobody came. Maria met Tom in Quito.",
+        "Oslo , " * 90,
+        tiny.SENTENCES[0],
+        {"text": "Ada Park of Oslo.", "entities": [{"start": 0, "end": 8, "type": "Person"}, {"start": 12, "end": 16}]},
+    ]
+    found = predict(ExportedModel(folder), processor, texts, relation_threshold=0.999)
+    assert_close(found, predict(model, processor, texts, relation_threshold=0.999))
+    assert len(found[0]["sentences"]) == 3
+    assert found[1]["windows"] > 1
+    assert [entity["text"] for entity in found[3]["entities"]] == ["Ada Park", "Oslo"]
 
 
 @pytest.mark.slow
