@@ -24,7 +24,7 @@ import torch
 from accelerate import Accelerator
 from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -271,7 +271,9 @@ def save_weights(model: nn.Module, file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    _writing(file, lambda: save_model(model, str(file)))
+    # Copies: safetensors refuses tensors that share memory, and those that lie inside of a larger buffer.
+    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+    _writing(file, lambda: save_file(tensors, file))
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
@@ -281,7 +283,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
         ValueError: the file is not one of safetensors, or its tensors are not those of the model.
     """
     try:
-        _reading(file, lambda: load_model(model, str(file)))
+        model.load_state_dict(_reading(file, lambda: load_file(file)))
     except RuntimeError as error:
         raise ValueError(f"{file}: expected the tensors of the model. {' '.join(str(error).split())}") from error
 
