@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from .files import read_json
+from .files import parse_json
 
 T = TypeVar("T")
 
@@ -27,8 +27,6 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
     content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
         checked = schema.validate_json(content)
-        read_json(path)  # refuses what pydantic takes: a field that is named twice
-        return checked
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":
@@ -42,6 +40,11 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
         shown = repr(fault["input"])
         shown = shown if len(shown) <= 100 else shown[:100] + "…"
         raise ValueError(f"{place}: {_expected(fault['msg'])}, got {shown}.") from error
+    try:
+        parse_json(content)  # refuses what pydantic takes: a field that is named twice
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return checked
 
 
 def _expected(message: str) -> str:
