@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from spert.cli import app
-from spert.corpora.documents import Reading
 from spert.corpora.formats import FORMATS, format_of, read_records, write_records
+from spert.corpora.reading import Reading
 from spert.corpora.statistics import overlapping
 
 RECORDS = [
