@@ -15,6 +15,7 @@ import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,7 @@ def read_curves(folder: Path) -> Curves:
 def sentences_for(curve: Mapping[int, Sequence[Mapping[str, float]]], name: str, score: float) -> float | None:
     """How many sentences it takes to reach a score, between two measured numbers in proportion; `None`: not reached."""
     points = [(number, statistics.mean(one[name] for one in scores)) for number, scores in curve.items()]
-    for (first, low), (second, high) in zip(points, points[1:]):
+    for (first, low), (second, high) in pairwise(points):
         if low < score <= high:
             return first + (second - first) * (score - low) / (high - low)
     return float(points[0][0]) if points and points[0][1] >= score else None

@@ -66,7 +66,11 @@ def score_sentences(
     vectors = torch.zeros(len(documents), model.config.get_text_config().hidden_size)
     found: list[list[Any]] = [[None] * len(document.rows) for document in documents]
     total = sum(len(document.rows) for document in documents)
-    with tqdm(total=total, unit="sentence", disable=not progress) as bar, evaluation_mode(model), torch.inference_mode():
+    with (
+        tqdm(total=total, unit="sentence", disable=not progress) as bar,
+        evaluation_mode(model),
+        torch.inference_mode(),
+    ):
         for rows in processor.plan_batches(documents, batch_size):
             batch = processor.pad([documents[number].rows[index] for number, index in rows])
             batch.to(model.device)
@@ -75,7 +79,7 @@ def score_sentences(
             expected = expected_mistakes(outputs, options.temperature)
             mask = batch["attention_mask"].unsqueeze(-1)
             means = ((hidden.states.float() * mask).sum(dim=1) / mask.sum(dim=1)).cpu()
-            for place, (number, index) in enumerate(rows):
+            for place, (number, _) in enumerate(rows):
                 uncertainties[number] += expected[place]
                 vectors[number] += means[place]
             for (number, index), sentence in zip(rows, processor.decode(outputs, batch, options)):
@@ -128,7 +132,7 @@ def choose_sentences(scored: ScoredSentences, number: int) -> list[int]:
     """The sentences to annotate next, the most useful first.
 
     One after the other, the sentence with the most uncertainty is taken, and the others lose as much of theirs as they
-    have in common with it: the cosine of the two vectors, of which the mean of all was taken away, where it is positive.
+    have in common with it: the cosine of the two vectors, from which the mean of all was taken, where it is positive.
 
     Args:
         number: how many; all of them where there are fewer.

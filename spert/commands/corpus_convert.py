@@ -64,7 +64,7 @@ def convert(
         Path | None, typer.Option(help="Write which types each relation joins, for --relation-arguments.")
     ] = None,
 ) -> None:
-    """Convert between SpERT JSON, JSON Lines, brat, Label Studio, Doccano, Prodigy, spaCy, BIO columns, CSV, Parquet."""
+    """Convert between SpERT JSON, JSON Lines, brat, Label Studio, Doccano, Prodigy, spaCy, columns, CSV and Parquet."""
     from ..corpora.formats import format_of, read_records, write_records
     from ..corpora.reading import Reading, Writing
 
@@ -149,7 +149,9 @@ def _write_scheme(
     scheme = Scheme.merged(reading.schemes) if reading.schemes else Scheme.of(records)
     if types_output is not None:
         write_json(types_output, scheme.types.to_json())
-        typer.echo(f"{types_output}: {len(scheme.types.entities)} entity types, {len(scheme.types.relations)} relation types.")
+        typer.echo(
+            f"{types_output}: {len(scheme.types.entities)} entity types, {len(scheme.types.relations)} relation types."
+        )
     if arguments_output is not None:
         write_json(arguments_output, {name: list(map(list, pairs)) for name, pairs in scheme.arguments.items()})
         typer.echo(f"{arguments_output}: arguments of {len(scheme.arguments)} relation types.")

@@ -50,13 +50,13 @@ def split(
 def _table(records: "Sequence[Mapping[str, Any]]", splits: "Mapping[str, Sequence[Mapping[str, Any]]]") -> str:
     """How much of each type went where, as Markdown."""
     from ..corpora.partition import RECORDS, count_labels
-    from ..markdown import escaped
+    from ..markdown import plain, table
 
     total = count_labels(records)
     counts = {name: count_labels(of_split) for name, of_split in splits.items()}
-    rows = [f"| | all | {' | '.join(splits)} |", f"|---|{'---:|' * (len(splits) + 1)}"]
+    rows = []
     for label in sorted(total, key=lambda label: (label != RECORDS, label)):
-        name = label[0] if label == RECORDS else f"{label[0]} {escaped(label[1])}"
+        name = label[0] if label == RECORDS else f"{label[0]} {plain(label[1])}"
         cells = [f"{of_split[label]} ({of_split[label] / total[label]:.1%})" for of_split in counts.values()]
-        rows.append(f"| {name} | {total[label]} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append([name, total[label], *cells])
+    return table(["", "all", *splits], rows)

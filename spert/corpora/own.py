@@ -1,14 +1,19 @@
-"""A user's own annotations in SpERT JSON: a folder of splits, or one file."""
+"""A user's own annotations: a folder of splits in SpERT JSON, or files in any format that an ending names."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datasets import DatasetDict
 
+from .reading import Reading
 from .spert_json import read_list
 from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_of
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 
@@ -43,10 +48,16 @@ def files_of(path: str | os.PathLike[str]) -> tuple[dict[str, Path], Path | None
 def load_files(
     files: Mapping[str, str | os.PathLike[str]], types_file: str | os.PathLike[str] | None = None
 ) -> DatasetDict:
-    """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
+    """Splits from files, each in the format of its ending: `.json`, `.jsonl`, `.csv`, `.parquet`, `.conll`, ….
+
+    Formats that hold text and no words are split into words by the general splitter.
+
+    Raises:
+        ValueError: a record is refused; the message names file, record, field and value.
+    """
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
     corpus = DatasetDict(
-        {split: cached_split(read_list, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
+        {split: cached_split(_read, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
     )
     if types is None:
         types = types_of(corpus)
@@ -58,3 +69,19 @@ def load_files(
         for rows in corpus.values():
             rows.info.description = described(rows.info.description, types)
     return corpus
+
+
+def _read(file: str) -> list[Any]:
+    """The records of a file, in the form of SpERT JSON; what is not read is logged."""
+    from .formats import SPERT_JSON, format_of, read_records  # spaCy and others, which SpERT JSON does without
+
+    if format_of(Path(file)) == SPERT_JSON:
+        return read_list(file)
+    reading = Reading()
+    records = read_records(Path(file), reading)
+    for what, count in sorted(reading.lost.items()):
+        if count:
+            logger.warning(f"{file}: {count} {what}")
+    for what, places in sorted(reading.left_out.items()):
+        logger.warning(f"{file}: {len(places)} {what}, left out: {'; '.join(places)}")
+    return records

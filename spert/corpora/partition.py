@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Label = tuple[str, str]
@@ -34,7 +34,7 @@ def partition(
     wanted = {split: share for split, share in shares.items() if share > 0}
     documents = _documents(records)
     random.Random(seed).shuffle(documents)
-    labels = [_labels_of(records[index] for index in document) for document in documents]
+    labels = [count_labels(records[index] for index in document) for document in documents]
     missing = {split: Counter[Label]() for split in wanted}
     for label, count in sum(labels, Counter[Label]()).items():
         for split, share in wanted.items():
@@ -62,12 +62,8 @@ def partition(
     return {split: [dict(records[index]) for index in sorted(indices)] for split, indices in splits.items()}
 
 
-def count_labels(records: Sequence[Mapping[str, Any]]) -> Counter[Label]:
+def count_labels(records: Iterable[Mapping[str, Any]]) -> Counter[Label]:
     """How many records, and entities and relations of each type, there are."""
-    return _labels_of(records)
-
-
-def _labels_of(records: Any) -> Counter[Label]:
     counts: Counter[Label] = Counter()
     for record in records:
         counts[RECORDS] += 1
