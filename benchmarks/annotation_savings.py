@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--learning_rate", type=float, default=5e-5)
     parser.add_argument("--batch_size", type=int, default=2)
+    parser.add_argument("--trained_layers", type=int, help="layers of the encoder that are trained, from the top; all")
     parser.add_argument("--test_sentences", type=int, help="score on so many; default: all")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--table_only", action="store_true", help="train nothing: print what there is")
@@ -143,6 +144,11 @@ def train(
     """AdamW with warm-up and linear decay, as `train_accelerate.py` does it."""
     rows = SpertTrainingDataset(records, processor, model.config, seed=seed)
     generator = torch.Generator().manual_seed(seed)
+    if arguments.trained_layers is not None:  # a fraction of the time of a step
+        model.encoder.requires_grad_(False)
+        for layer in list(model.encoder.encoder.layer)[-arguments.trained_layers :]:
+            layer.requires_grad_(True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     loader: Any = DataLoader(
         rows,  # type: ignore[arg-type]
         batch_size=arguments.batch_size,
@@ -151,8 +157,8 @@ def train(
         generator=generator,
     )
     groups: list[dict[str, Any]] = [
-        {"params": [one for one in model.parameters() if one.ndim > 1], "weight_decay": 0.01},
-        {"params": [one for one in model.parameters() if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [one for one in trained if one.ndim > 1], "weight_decay": 0.01},
+        {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=arguments.learning_rate, fused=True)
     steps = arguments.epochs * len(loader)
@@ -163,7 +169,7 @@ def train(
         for batch in loader:
             loss = model(**{name: value.to(arguments.device) for name, value in batch.items()}).loss
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()

@@ -71,8 +71,8 @@ def read_scheme(path: Path) -> BratScheme:
             current.append((line, where))
     below = _entity_types(line for line, _ in sections.get("entities") or sections.get("spans") or [])
     kinds = [name for name, of_name in below.items() if name in of_name]
-    if not kinds:
-        raise ValueError(f"{path}: expected a section [entities] with at least one type, got none.")
+    if "entities" not in sections and "spans" not in sections:
+        raise ValueError(f"{path}: expected a section [entities], got {shown(sorted(sections))}.")
     below |= dict.fromkeys(_ANY, kinds) | {line.split()[0]: [] for line, _ in sections.get("events", [])}
     symmetric: list[str] = []
     arguments: dict[str, list[tuple[str, str]]] = {}
