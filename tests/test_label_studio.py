@@ -127,7 +127,10 @@ def test_several_annotators(tmp_path, choices, expected):
 
 
 def test_several_annotators_are_refused_where_nothing_decides(tmp_path):
-    with pytest.raises(ValueError, match=r"task 0: expected one annotation, got 3, by 1, ben@x.org, 3: decide which"):
+    with pytest.raises(
+        ValueError,
+        match=r"task 0, field 'annotations': expected one annotation, got 3, by 1, ben@x.org, 3: decide which",
+    ):
         read(tmp_path, task(*SEVERAL))
     with pytest.raises(ValueError, match="--agreement: expected one of refuse, first, majority, got 'most'"):
         Reading(agreement="most")

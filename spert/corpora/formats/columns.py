@@ -53,6 +53,7 @@ class _State:
 
 def _records(lines: Sequence[tuple[int, str]], state: _State, reading: Reading) -> list[dict[str, Any]]:
     """The record of a sentence, or none for a document start."""
+    state.count += 1
     rows: list[tuple[str, str, int]] = []
     name: str | None = None
     for number, line in lines:
@@ -79,9 +80,9 @@ def _records(lines: Sequence[tuple[int, str]], state: _State, reading: Reading) 
     if not rows:
         raise ValueError(f"{state.path}, at the end: expected a sentence after its id, {shown(name)}, got none.")
     if [row[:2] for row in rows] == [(_DOCUMENT_START, "O")]:
+        state.count -= 1
         reading.lost[f"{_DOCUMENT_START} lines left out"] += 1
         return []
-    state.count += 1
     return [_record(rows, name if name is not None else str(state.count - 1), state.path, reading)]
 
 

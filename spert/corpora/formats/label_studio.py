@@ -182,7 +182,7 @@ def _records(content: Any, where: str, number: int, reading: Reading) -> list[di
     for source, place in kept:
         if document := _document(known_as, text, words, source.result, place, reading, bool(sources)):
             annotated.append(OnesAnnotation(_names(source.completed_by, place), document, str(source.created_at or "")))
-    return _settled(annotated, reading, where)
+    return _settled(annotated, reading, f"{where}, field 'annotations'" if sources else where)
 
 
 def _is_of_html(result: Any) -> bool:
