@@ -32,6 +32,7 @@ TESTS = {
     "collating_spert.py": "golden collating",
     "decoding_spert.py": "decoding windows golden modeling::TestGivenEntities",
     "documents_spert.py": "document_input pipeline windows",
+    "encoders_spert.py": "configuration",
     "encoding_spert.py": "windows processing",
     "heads_spert.py": "golden modeling",
     "modeling_spert.py": "golden modeling",

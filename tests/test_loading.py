@@ -204,11 +204,83 @@ DAMAGES = {
     ),
     "encoder-division": (
         set_encoder_field(num_attention_heads=0),
-        r"config\.json or model\.safetensors: .*ZeroDivision",
+        r"config\.json, field 'encoder_config\.num_attention_heads': expected values .* got ZeroDivisionError",
     ),
     "encoder-function": (
         set_encoder_field(hidden_act="nope"),
-        r"config\.json or model\.safetensors: .*KeyError: 'nope'",
+        r"config\.json, field 'encoder_config\.hidden_act': expected values .* got KeyError: 'nope'",
+    ),
+    "encoder-heads": (
+        set_encoder_field(hidden_size=33),
+        r"fields 'encoder_config\.hidden_size', 'encoder_config\.num_attention_heads': expected values .* multiple of",
+    ),
+    "encoder-size": (
+        set_encoder_field(vocab_size=101),
+        r"weight \(101, 32\), got \(100, 32\)\..* In config\.json, see field 'encoder_config\.vocab_size'\.",
+    ),
+    "encoder-huge": (
+        set_encoder_field(hidden_size=10**9),
+        r"config\.json, field 'encoder_config\.hidden_size': expected a number that fits .* got 1000000000",
+    ),
+    "encoder-vast": (
+        set_encoder_field(vocab_size=10**5 * 10, hidden_size=10**6),
+        r"shapes that config\.json asks for.* see fields 'encoder_config\.hidden_size', 'encoder_config\.vocab_size'\.",
+    ),
+    "encoder-larger-than-any": (
+        set_encoder_field(intermediate_size=2**63),
+        r"config\.json: .*field 'encoder_config\.intermediate_size': expected a whole number of at most 2147483647",
+    ),
+    "encoder-layers": (
+        set_encoder_field(num_hidden_layers=10**6),
+        r"config\.json, field 'encoder_config\.num_hidden_layers': expected at most 42 layers.*, got 1000000",
+    ),
+    "encoder-more-layers": (
+        set_encoder_field(num_hidden_layers=3),
+        r"its files lack encoder.* In config\.json, see field 'encoder_config\.num_hidden_layers'\.",
+    ),
+    "encoder-chunks": (
+        set_encoder_field(chunk_size_feed_forward=3),
+        r"config\.json: .*field 'encoder_config\.chunk_size_feed_forward': expected 0 or 1",
+    ),
+    "encoder-dropout": (
+        set_encoder_field(attention_probs_dropout_prob=1.5),
+        r"config\.json: .*field 'encoder_config\.attention_probs_dropout_prob': expected a number from 0 to 1, got 1",
+    ),
+    "encoder-epsilon": (
+        set_encoder_field(layer_norm_eps=-1.0),
+        r"config\.json: .*field 'encoder_config\.layer_norm_eps': expected a number from 0 to below 1, got -1\.0",
+    ),
+    "encoder-outputs": (
+        set_encoder_field(return_dict=False),
+        r"config\.json: .*field 'encoder_config\.return_dict': expected true, .* got False",
+    ),
+    "encoder-cross-attention": (
+        set_encoder_field(add_cross_attention=True),
+        r"config\.json, field 'encoder_config\.add_cross_attention': expected values",
+    ),
+    "encoder-kernels": (
+        set_encoder_field(attn_implementation="org/kernels"),
+        r"config\.json: .*field 'encoder_config\.attn_implementation': .* never the name of a repository with code",
+    ),
+    "encoder-labels": (
+        set_encoder_field(id2label=3),
+        r"config\.json: .*field 'encoder_config\.id2label': expected a value that BertConfig takes, got 3",
+    ),
+    "encoder-null": (
+        set_field("config.json", encoder_config=None),
+        r"config\.json, field 'encoder_config': expected an object, the encoder's configuration, got None",
+    ),
+    "types-gone": (
+        set_field("config.json", relation_types=[], symmetric_relations=[]),
+        r"only weights that config\.json describes, got pair_classifier.* see field 'relation_types'\.",
+    ),
+    "type-more": (
+        lambda folder: edit_json(
+            folder,
+            "config.json",
+            lambda values: [values["entity_types"].append("Time"), values.pop("id2label"), values.pop("label2id")],
+        ),
+        r"span_classifier.* In config\.json, see field 'entity_types'\.",
     ),
     "dtype": (
         set_field("config.json", dtype="banana"),
