@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spert.extraction import bulk
-from spert.extraction.lock import run_lock
 from spert.extraction.outputs import output_of
 from spert.extraction.shards import Shards
 from spert.extraction.sources import open_source
+from spert.locks import FolderLock
 from tests import tiny
 from tests.extracting import lines, names_in, predict_files, written
 
@@ -299,11 +299,11 @@ class TestGoingOn:
 
 def test_two_runs_at_once(saved_model, source, tmp_path):
     target = tmp_path / "out.jsonl"
-    with run_lock(tmp_path / "out.jsonl.shards"):
+    with FolderLock(tmp_path / "out.jsonl.shards", "--output"):
         for flags in ([], ["--resume"]):
             error = predict_files(saved_model, source, target, *flags, code=1)
-            assert f"another run is at work here: process {os.getpid()} on " in error
-            assert "since 20" in error
+            assert f"expected a folder that nobody writes to, but process {os.getpid()} on " in error
+            assert "(since 20" in error
     predict_files(saved_model, source, target)
     assert_complete(target)
 

@@ -4,7 +4,6 @@ A shard is finished when its note is there, which is written last. Before shards
 each is compared with its note.
 """
 
-import contextlib
 import hashlib
 import re
 from dataclasses import asdict, dataclass
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..files import is_partial, read_json, remove, write_json
+from ..locks import LOCK_FILES
 from .plan import PLAN
 
-LOCK = "run.lock"
-HOLDER = "holder.json"
 _OURS = re.compile(
     rf"part-\d{{5,}}\.(jsonl|lines|parquet)|errors-\d{{5,}}\.jsonl|done-\d{{5,}}\.json|worker-\d+\.lock"
-    rf"|{re.escape(PLAN)}|{re.escape(LOCK)}|{re.escape(HOLDER)}"
+    rf"|{re.escape(PLAN)}"
 )
 """The names of all files that a run writes into a folder of shards until it is finished."""
 
@@ -102,12 +100,9 @@ class Shards:
             remove(file)
 
     def clear(self) -> None:
-        """Remove all that a run wrote, and the folder if nothing else is in it."""
+        """Remove all that a run wrote. The lock removes the folder, if nothing else is in it."""
         for file in self._files():
             remove(file)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            with contextlib.suppress(OSError):  # it may be a mount point
-                self.folder.rmdir()
 
     def keep_only_parts(self) -> None:
         """Remove all that a run wrote, but for the results."""
@@ -119,17 +114,17 @@ class Shards:
         """The names of what lies in the folder and is not of such a run."""
         if not self.folder.is_dir():
             return []
-        ours = set(self._files())
-        return sorted(file.name for file in self.folder.iterdir() if file not in ours)
+        ours = {file.name for file in self._files()}.union(LOCK_FILES)
+        return sorted(file.name for file in self.folder.iterdir() if file.name not in ours)
 
     def _files(self) -> list[Path]:
         """All that runs wrote into the folder, in the order in which it may be removed: the plan, without which shards
-        mean nothing, is the first, and the lock, which is held meanwhile, the last.
+        mean nothing, is the first.
         """
         if not self.folder.is_dir():
             return []
         files = [file for file in self.folder.iterdir() if _OURS.fullmatch(file.name) or is_partial(file)]
-        return sorted(files, key=lambda file: (file.name == LOCK, file.name != PLAN))
+        return sorted(files, key=lambda file: file.name != PLAN)
 
 
 def number_finished(folder: Path) -> int:

@@ -41,7 +41,7 @@ def loaded_model() -> Any:
 
 def with_a_loaded_model() -> AbstractContextManager[Any]:
     """Lets `spert predict` take the model that is loaded already."""
-    return mock.patch("spert.commands.predict.load_model", return_value=loaded_model())
+    return mock.patch("spert.commands.shared.load_model", return_value=loaded_model())
 
 
 def predicting(file: str) -> Callable[[Path], Outcome]:
