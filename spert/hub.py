@@ -16,7 +16,8 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 
 _REQUIRED = ("config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-_RESULTS = (
+TUNING_RESULTS = ("tuning.json", "calibration.png", "precision_recall.png")
+RESULTS = (
     CARD,
     "metrics.json",
     "metrics_without_overlapping.json",
@@ -24,9 +25,7 @@ _RESULTS = (
     "dev_scores.json",
     "learning_curves.png",
     "scores_by_type.png",
-    "tuning.json",
-    "calibration.png",
-    "precision_recall.png",
+    *TUNING_RESULTS,
 )
 """What training and tuning write beside the model; predictions and `run.json` stay, for they hold text and paths."""
 
@@ -97,7 +96,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     for name in names:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
-    names += [name for name in (*_TOKENIZER, *_RESULTS) if (place / name).is_file()]
+    names += [name for name in (*_TOKENIZER, *RESULTS) if (place / name).is_file()]
     for name in names:
         if not _is_plain_name(name):
             raise ValueError(f"{folder}: expected names of files in this folder, got {name!r} in its configuration.")

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from spert import SpertModel, SpertProcessor
 from spert.cli import app
 from spert.hub import check_token, files_to_push, push_folder
+from spert.locks import LOCK_FILES
 from tests import tiny
 from tests.hub_server import HubServer
 from tests.runs import settings, train_here
@@ -235,6 +236,7 @@ class TestWhatGoesUp:
             "vocab.bak",
             "metrics_private.json",
             "model-1.safetensors",
+            *LOCK_FILES,
         ]
         for name in foreign:
             (model_folder / name).write_text("secret")

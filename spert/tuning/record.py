@@ -14,6 +14,7 @@ from typing import Any
 
 from ..files import atomic_folder, atomic_writer, is_partial, read_json, remove, write_json
 from ..hub import CARD
+from ..locks import LOCK_FILES
 from .plots import CALIBRATION, PRECISION_RECALL, draw_calibration, draw_precision_recall
 from .tuner import TUNED_FIELDS, Tuned, report_of
 
@@ -101,6 +102,12 @@ def reset_tuning(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return before
 
 
+def refuse_model(output: str | os.PathLike[str]) -> None:
+    """*Raises* `FileExistsError` where a model stands in the folder of a copy."""
+    if (Path(output) / CONFIG).exists():
+        raise FileExistsError(f"{output}: a model stands here. Name another folder with --output.")
+
+
 def copy_model(folder: str | os.PathLike[str], output: str | os.PathLike[str], tune: Any) -> None:
     """Copy the files of a model's folder, but not what is in folders inside of it, and tune the copy before it appears.
 
@@ -110,11 +117,10 @@ def copy_model(folder: str | os.PathLike[str], output: str | os.PathLike[str], t
     Raises:
         FileExistsError: a model stands in `output`.
     """
-    if (Path(output) / CONFIG).exists():
-        raise FileExistsError(f"{output}: a model stands here. Name another folder with --output.")
+    refuse_model(output)
     with atomic_folder(output, last=CONFIG) as staging:
         for file in sorted(Path(folder).iterdir()):
-            if file.is_file() and not is_partial(file):
+            if file.is_file() and not is_partial(file) and file.name not in LOCK_FILES:
                 shutil.copyfile(file, staging / file.name)
         tune(staging)
 
