@@ -109,15 +109,8 @@ class TestResult:
         (tmp_path / "train.json").write_text(json.dumps([record]))
         folder = tmp_path / "out"
         folder.mkdir()
-        mine = {
-            "config.json",
-            "metrics.json",
-            "predictions.json",
-            "tuning.json",
-            "calibration.png",
-            "scores_by_type.png",
-        }
-        for name in (*mine, "notes.txt"):
+        old = {"config.json", "metrics.json", "predictions.json", "tuning.json", "calibration.png"}
+        for name in (*old, "notes.txt"):
             (folder / name).write_text("old")
         flags = ["--train_file", tmp_path / "train.json", "--model_name_or_path", small_encoder]
         train_here(folder, *flags, "--max_train_steps", 1, "--overwrite_output_dir")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...files import atomic_folder
 from ..documents import Reading
-from ..schema import TEXT_FEATURES
+from ..schema import TEXT_FIELDS
 from ..spacy_extra import import_spacy
 from ..validation import shown
 
@@ -30,7 +30,7 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     ]
     doc._.relations = [dict(relation) for relation in record["relations"]]
     doc.user_data[_ID] = record["id"]
-    doc.user_data |= {name: record[name] for name in TEXT_FEATURES if record.get(name) is not None}
+    doc.user_data |= {name: record[name] for name in TEXT_FIELDS if record.get(name) is not None}
     return doc
 
 
@@ -52,7 +52,7 @@ def record_of(doc: "Doc", default_id: str = "0", where: str = "spaCy, document")
         "entities": [{"type": span.label_, "start": span.start, "end": span.end} for span in doc.spans[GROUP]],
         "relations": _with_lists(doc._.relations if doc.has_extension(EXTENSION) else []),
     }
-    return record | {name: _with_lists(doc.user_data[name]) for name in TEXT_FEATURES if name in doc.user_data}
+    return record | {name: _with_lists(doc.user_data[name]) for name in TEXT_FIELDS if name in doc.user_data}
 
 
 def _with_lists(value: Any) -> Any:
