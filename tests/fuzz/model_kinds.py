@@ -17,8 +17,9 @@ import yaml
 
 from tests import tiny
 from tests.fuzz.corruptions import DIGITS, NESTED
+from tests.fuzz.good_files import dump_json, dump_lines, json_of
 from tests.fuzz.judging import Kind, Outcome, outcome_of, spert
-from tests.fuzz.kinds import checked, dump_json, dump_lines, json_of
+from tests.fuzz.strict_readers import checked
 
 
 @functools.cache

@@ -17,9 +17,9 @@ that transformers takes and torch refuses, are still reported without their fiel
 
 def all_kinds() -> list[Kind]:
     """Every kind of file."""
-    from tests.fuzz import kinds, model_kinds
+    from tests.fuzz import corpus_kinds, model_kinds
 
-    return [*kinds.KINDS, *model_kinds.KINDS]
+    return [*corpus_kinds.KINDS, *model_kinds.KINDS]
 
 
 @contextmanager

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from tests.fuzz.corruptions import Corruption
+from tests.fuzz.good_files import dump_json, json_of
 from tests.fuzz.judging import REFUSED, RIGHT, TRACEBACK, UNCLEAR, WRONG, Judge, Kind, Outcome, outcome_of
-from tests.fuzz.kinds import dump_json, json_of
 from tests.fuzz.registry import OPEN, all_kinds, cases_of, judge_in
 
 SAMPLE = 5
