@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedConfig
 
-from .encoders_spert import checked_encoder_config, encoder_max_pieces
+from .encoders_spert import checked_encoder_config, encoder_max_pieces, refuse_foreign_parts
 from .options_spert import DECODING_FIELDS, NO_ENTITY, DecodingOptions, checked_choice, checked_probability
 
 logger = logging.getLogger(__name__)
@@ -153,6 +153,7 @@ class SpertConfig(PreTrainedConfig):
         With `return_unused_kwargs` the overrides that nobody knows are returned.
         """
         _refuse_other_model_types(config_dict.get("model_type", cls.model_type))
+        refuse_foreign_parts(config_dict, cls)
         overrides = {name: kwargs.pop(name) for name in OWN_FIELDS if name in kwargs}
         foreign = {name: value for name, value in config_dict.items() if not _is_known(name)}
         for name in foreign:
@@ -204,8 +205,8 @@ class SpertConfig(PreTrainedConfig):
             value = {int(index): label for index, label in value.items()}  # keys are strings in JSON
         if value != expected:
             raise ValueError(
-                f"SpertConfig.{name}: expected {expected!r}, which follows from entity_types, got {value!r}. Leave it "
-                f"out, and set entity_types."
+                f"SpertConfig.{name}: expected {expected!r:.200}, which follows from entity_types, got {value!r:.200}. "
+                f"Leave it out, and set entity_types."
             )
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:

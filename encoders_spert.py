@@ -1,5 +1,6 @@
 """The encoder's part of a configuration: of a type that transformers ships, and with values that work."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,22 +49,55 @@ def checked_encoder_config(encoder_config: PreTrainedConfig | dict[str, Any] | N
     if isinstance(encoder_config, PreTrainedConfig):
         return encoder_config
     values.pop("model_type")
-    _check_encoder_values(values)
+    _check_encoder_values(values, CONFIG_MAPPING[model_type])
     return _made_encoder_config(CONFIG_MAPPING[model_type], values)
 
 
-def _check_encoder_values(values: Mapping[str, Any]) -> None:
+def refuse_foreign_parts(values: Mapping[str, Any], config_class: type, prefix: str = "") -> None:
+    """Refuse fields that are none: parts of the configuration's class, and names of code or weights elsewhere.
+
+    Args:
+        values: the fields of a configuration, as a file holds them.
+        config_class: what they shall make.
+        prefix: of the fields' names, for errors.
+
+    Raises:
+        ValueError: the message names the field.
+    """
+    for name, value in values.items():
+        part = inspect.getattr_static(config_class, name, None)
+        is_computed = isinstance(part, property) and part.fset is None
+        is_method = callable(part) or isinstance(part, (classmethod, staticmethod))
+        expected = None
+        if is_computed or is_method or name in ("__class__", "attribute_map"):
+            expected = "no such field, because it is a part of the configuration's class"
+        elif name == "transformers_weights" and value is not None:
+            expected = "no such field, because the weights have the usual names"
+        elif name in _IMPLEMENTATION_NAMES and not _is_name_of_implementation(value):
+            expected = "a name such as 'sdpa', and never the name of a repository with code"
+        if expected is not None:
+            raise ValueError(f"SpertConfig, field '{prefix}{name}': expected {expected}, got {value!r:.60}.")
+
+
+def _is_name_of_implementation(value: Any) -> bool:
+    if isinstance(value, Mapping):  # one for each part of the model
+        return all(map(_is_name_of_implementation, value.values()))
+    return value is None or (isinstance(value, str) and value.isidentifier())
+
+
+def _check_encoder_values(values: Mapping[str, Any], config_class: type) -> None:
     """Refuse what transformers takes into an encoder's configuration, and what then fails late or not at all."""
+    refuse_foreign_parts(values, config_class, "encoder_config.")
     for name, value in values.items():
         expected = None
-        if name in _IMPLEMENTATION_NAMES and isinstance(value, str) and not value.isidentifier():
-            expected = "a name such as 'sdpa', and never the name of a repository with code"
-        elif name == "return_dict" and value is not True:
+        if name == "return_dict" and value is not True:
             expected = "true, because the model reads the encoder's outputs by name"
         elif isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
         elif isinstance(value, int) and abs(value) > _MOST:
             expected = f"a whole number of at most {_MOST}"
+        elif name.startswith(("num_", "n_")) and value < 0:
+            expected = "a number of at least 0"
         elif "drop" in name and not 0 <= value <= 1:
             expected = "a number from 0 to 1"
         elif name.endswith(("_eps", "_epsilon")) and not 0 <= value < 1:
@@ -71,9 +105,7 @@ def _check_encoder_values(values: Mapping[str, Any]) -> None:
         elif name == "chunk_size_feed_forward" and value not in (0, 1):
             expected = "0 or 1, because sentences of other lengths than a multiple of it would fail"
         if expected is not None:
-            raise ValueError(
-                f"SpertConfig.encoder_config, field 'encoder_config.{name}': expected {expected}, got {value!r:.60}."
-            )
+            raise ValueError(f"SpertConfig, field 'encoder_config.{name}': expected {expected}, got {value!r:.60}.")
 
 
 def _made_encoder_config(config_class: Any, values: dict[str, Any]) -> PreTrainedConfig:
@@ -89,7 +121,7 @@ def _made_encoder_config(config_class: Any, values: dict[str, Any]) -> PreTraine
                 continue
             reason = " ".join(str(error).split())
             raise ValueError(
-                f"SpertConfig.encoder_config, field 'encoder_config.{name}': expected a value that "
+                f"SpertConfig, field 'encoder_config.{name}': expected a value that "
                 f"{config_class.__name__} takes, got {values[name]!r:.60}: {type(error).__name__}: {reason:.300}"
             ) from error
         raise

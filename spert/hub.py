@@ -92,7 +92,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     for name in _REQUIRED:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}.")
-    names = [*_REQUIRED, *_weights(place), *_code(place)]
+    names = [*_REQUIRED, *weight_files(place), *_code(place)]
     for name in names:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
@@ -122,15 +122,20 @@ def check_token(token: str | None = None) -> str:
         ) from error
 
 
-def _weights(folder: Path) -> list[str]:
-    if not (folder / WEIGHTS_INDEX).is_file():
+def weight_files(folder: Path) -> list[str]:
+    """The names of the files that transformers reads a model's weights from: one, or an index and its parts.
+
+    Raises:
+        ValueError: the index does not name files in this folder.
+    """
+    if (folder / WEIGHTS).exists() or not (folder / WEIGHTS_INDEX).is_file():
         return [WEIGHTS]
     index = read_json(folder / WEIGHTS_INDEX)
     parts = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(parts, dict) or not parts or not all(_is_plain_name(part) for part in parts.values()):
         raise ValueError(
-            f"{folder / WEIGHTS_INDEX}: expected 'weight_map' from tensors to names of files in this folder, got "
-            f"{parts!r}."
+            f"{folder / WEIGHTS_INDEX}, field 'weight_map': expected for each tensor the name of a file in this "
+            f"folder, got {parts!r:.200}."
         )
     return [WEIGHTS_INDEX, *sorted(set(parts.values()))]
 

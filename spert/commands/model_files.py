@@ -6,23 +6,32 @@ transformers' own errors name neither file nor field, and a configuration may as
 import copy
 import math
 import os
+import pickle
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..configuration_spert import SpertConfig
+    from ..modeling_spert import SpertModel
 
 CONFIGURATION = "config.json"
 WEIGHTS = "model.safetensors"
 PROCESSOR = "processor_config.json"
 TOKENIZER = ("tokenizer_config.json", "tokenizer.json")
 
+_ADAPTER = "adapter_config.json"
+"""With it, transformers (and peft) would read a model from elsewhere, and change it."""
+
 _LONGEST_REASON = 1000
 """Characters of a reason that an error repeats: a value in a file may be of any length."""
+
+_NOT_SUPPORTED = ("distributed_config", "fusion_config", "per_layer_config", "quantization_config")
+"""Fields by which transformers would build another model, or read its weights in another way."""
 
 _LARGEST_NUMBER = 2**20
 """Up to this, whole numbers in an encoder's configuration are harmless, however small the model's weights are."""
@@ -82,8 +91,15 @@ def check_kinds(path: Path, values: dict[str, Any]) -> None:
         )
     for given, prefix in ((values, ""), (encoder, "encoder_config.")):
         dtype = given.get("dtype")
-        if dtype is not None and not (isinstance(dtype, str) and isinstance(getattr(torch, dtype, None), torch.dtype)):
+        known = getattr(torch, dtype, None) if isinstance(dtype, str) else None
+        if dtype is not None and not (isinstance(known, torch.dtype) and known.is_floating_point):
             raise ValueError(f"{path}, field '{prefix}dtype': expected a type such as 'float32', got {_shown(dtype)}.")
+        for name in _NOT_SUPPORTED:
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{path}, field '{prefix}{name}': expected no such field, which SpERT models do not have, got "
+                    f"{_shown(given[name])}."
+                )
     kind = encoder.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise ValueError(
@@ -91,6 +107,24 @@ def check_kinds(path: Path, values: dict[str, Any]) -> None:
             f"{_shown(kind)}."
         )
     check(encoder, CONFIG_MAPPING[kind]().to_dict(), "encoder_config.")
+
+
+def fields_that_fail(values: Mapping[str, Any], make: Callable[[dict[str, Any]], Any]) -> list[str]:
+    """The fields of an object without any of which it can be used, and with which it cannot.
+
+    Args:
+        values: all of its fields.
+        make: uses them; raises where it cannot.
+    """
+
+    def works_without(name: str) -> bool:
+        try:
+            make(copy.deepcopy({other: value for other, value in values.items() if other != name}))
+        except Exception:
+            return False
+        return True
+
+    return [name for name in values if works_without(name)]
 
 
 def check_weights(model: str, config: "SpertConfig") -> None:
@@ -111,7 +145,10 @@ def check_weights(model: str, config: "SpertConfig") -> None:
     from ..weights_spert import refuse_other_weights
 
     if os.path.isdir(model):
-        sizes = _sizes_of_tensors(model)
+        adapter = os.path.join(model, _ADAPTER)
+        if os.path.exists(adapter):
+            raise ValueError(f"{adapter}: expected a whole model, got an adapter for another one.")
+        sizes = _sizes_of_tensors(Path(model))
         if sizes:
             _refuse_sizes_beyond(Path(model, CONFIGURATION), config, sizes)
     with named(model, f"{CONFIGURATION} or {WEIGHTS}"):
@@ -130,22 +167,49 @@ def check_weights(model: str, config: "SpertConfig") -> None:
             if not fields:
                 raise
             raise ValueError(
-                f"{_place(model, CONFIGURATION)}, {_listed(fields)}: expected values with which transformers makes an "
-                f"encoder of type {config.encoder_config.model_type!r}, got {_failure(error)}"
+                f"{_place(model, CONFIGURATION)}, {listed(fields)}: expected values with which transformers makes an "
+                f"encoder of type {config.encoder_config.model_type!r}, got {failure(error)}"
             ) from error
         try:
             refuse_other_weights(info, model)
         except ValueError as error:
-            raise ValueError(f"{error} In {CONFIGURATION}, see {_listed(_fields_of(info, config))}.") from error
+            raise ValueError(f"{error} In {CONFIGURATION}, see {listed(_fields_of(info, config))}.") from error
 
 
-def _sizes_of_tensors(model: str) -> list[list[int]]:
+def try_encoder(model: str, loaded: "SpertModel") -> None:
+    """Read four pieces with a loaded model's encoder: some values of its configuration fail only then.
+
+    Raises:
+        ValueError: the encoder cannot; the message names the file.
+    """
+    import torch
+
+    if loaded.dtype == torch.float16:  # CPUs lack some operations in it
+        return
+    pieces = torch.zeros((1, 4), dtype=torch.long)
+    try:
+        with torch.inference_mode():
+            loaded.encoder(input_ids=pieces, attention_mask=torch.ones_like(pieces)).last_hidden_state  # noqa: B018
+    except Exception as error:
+        raise ValueError(
+            f"{_place(model, CONFIGURATION)}, field 'encoder_config': expected values with which an encoder of type "
+            f"{loaded.config.encoder_config.model_type!r} works, got {failure(error)}"
+        ) from error
+
+
+def _sizes_of_tensors(folder: Path) -> list[list[int]]:
     """The sizes of the tensors in the safetensors files of a folder. *Raises* `ValueError` for a damaged file."""
     from safetensors import safe_open
 
+    from ..hub import weight_files
+
     sizes = []
-    for path in sorted(Path(model).glob("*.safetensors")):
-        with named(model, path.name), safe_open(path, framework="pt") as tensors:
+    for path in (folder / name for name in weight_files(folder)):
+        if not path.exists():
+            continue  # transformers looks for other files, and says what it misses
+        if not path.is_file():
+            raise ValueError(f"{path}: expected a file, got something else of that name.")
+        with named(str(folder), path.name), safe_open(path, framework="pt") as tensors:
             sizes += [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118  # it is no mapping
     return sizes
 
@@ -238,7 +302,8 @@ def _fields_of(info: Mapping[str, Any], config: "SpertConfig") -> list[str]:
     return sorted(fields) or ["encoder_config"]
 
 
-def _failure(error: BaseException) -> str:
+def failure(error: BaseException) -> str:
+    """The kind of an error and what it says, on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {_shortened(text)}"
 
@@ -247,7 +312,8 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
 
 
-def _listed(fields: list[str]) -> str:
+def listed(fields: list[str]) -> str:
+    """Fields, for a message."""
     return f"field{'s' if len(fields) > 1 else ''} {', '.join(f'{name!r}' for name in fields)}"
 
 
@@ -274,9 +340,15 @@ def named(model: str, file: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except ModuleNotFoundError:  # says what to install
         raise
+    except pickle.UnpicklingError as error:  # torch's message tells how to run the code
+        raise ValueError(
+            f"{_place(model, file)}: expected tensors and nothing else, got a pickle, which may run code. It did not."
+        ) from error
     except Exception as error:
         reason = reason_of(error, model)
         if reason.startswith(os.path.join(model, "")):  # it names the file already

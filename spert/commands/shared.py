@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .model_files import CONFIGURATION, PROCESSOR, TOKENIZER, WEIGHTS, check_json, check_kinds, check_weights, named
+from .model_files import (
+    CONFIGURATION,
+    PROCESSOR,
+    TOKENIZER,
+    WEIGHTS,
+    check_json,
+    check_kinds,
+    check_weights,
+    failure,
+    fields_that_fail,
+    listed,
+    named,
+    try_encoder,
+)
 
 if TYPE_CHECKING:
     from ..configuration_spert import SpertConfig
@@ -62,6 +75,7 @@ def load_saved_model(model: str, dtype: str = "float32") -> "tuple[SpertModel, S
     check_weights(model, config)
     with named(model, f"{CONFIGURATION} or {WEIGHTS}"):
         loaded = SpertModel.from_pretrained(model, config=config, dtype=getattr(torch, dtype)).eval()
+    try_encoder(model, loaded)
     return loaded, load_processor(model, config)
 
 
@@ -73,7 +87,15 @@ def load_configuration(model: str) -> "SpertConfig":
     if values is not None:
         check_kinds(Path(model, CONFIGURATION), values)
     with named(model, CONFIGURATION):
-        config: SpertConfig = SpertConfig.from_pretrained(model)
+        try:
+            config: SpertConfig = SpertConfig.from_pretrained(model)
+        except ValueError:  # ours, and names the field
+            raise
+        except Exception as error:
+            fields = fields_that_fail(values, SpertConfig.from_dict) if values is not None else []
+            if not fields:
+                raise
+            raise ValueError(f"{listed(fields)}: expected another value, got {failure(error)}") from error
     return config
 
 
@@ -91,6 +113,12 @@ def load_processor(model: str, config: "SpertConfig") -> "SpertProcessor":
             raise ValueError(
                 f"expected a tokenizer of at most {num_embeddings} pieces, as many as the model has piece embeddings, "
                 f"got one of {num_pieces}."
+            )
+        largest = max(processor.tokenizer.get_vocab().values(), default=0)
+        if largest >= num_embeddings:
+            raise ValueError(
+                f"expected pieces with numbers below {num_embeddings}, as many as the model has piece embeddings, got "
+                f"{largest}."
             )
         if config.max_pieces is not None and (processor.max_pieces or config.max_pieces + 1) > config.max_pieces:
             raise ValueError(
