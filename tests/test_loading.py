@@ -421,6 +421,18 @@ def test_a_damaged_or_hostile_folder_is_one_message_with_the_file(folder, damage
     assert capsys.readouterr().err == "", "transformers' own report is not printed besides"
 
 
+def test_code_that_a_model_names_is_not_run_by_commands(folder, tmp_path):
+    """That of its own classes, which are this project's, is not even looked at."""
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    named = dict.fromkeys(("AutoConfig", "AutoModel", "AutoProcessor", "AutoTokenizer"), "evil.Evil")
+    pipelines = {"entity-relation-extraction": {"impl": "evil.Evil", "pt": ["AutoModel"], "type": "text"}}
+    edit_json(folder, "config.json", lambda values: values.update(auto_map=named, custom_pipelines=pipelines))
+    edit_json(folder, "processor_config.json", lambda values: values.update(auto_map=named, processor_class="Evil"))
+    model, processor = load_model(str(folder))
+    assert (type(model), type(processor)) == (SpertModel, SpertProcessor)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_encoder_that_fails_only_when_it_reads(folder, monkeypatch):
     def fail(*_, **__):
         raise IndexError("the field was odd")
