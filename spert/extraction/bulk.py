@@ -337,7 +337,7 @@ def _prepare(plan: Plan, shards: Shards, resume: bool, say: Callable[[str], None
                 f"{shards.folder}: expected the settings of the interrupted run, got others: {'; '.join(different)}. "
                 f"Remove the folder to begin anew."
             )
-        damaged = [shard for shard in finished if shards.check(shard) is None]
+        damaged = [shard for shard in finished if shards.check(shard, len(plan.range_of(shard))) is None]
         for shard in damaged:
             say(f"{shards.part(shard)}: is damaged, and made again.")
     for shard in damaged:
@@ -352,7 +352,7 @@ def _join(plan: Plan, shards: Shards, sink: Sink, output: Output) -> Outcome:
     """
     notes = {}
     for shard in range(plan.num_shards):
-        note = shards.check(shard)
+        note = shards.check(shard, len(plan.range_of(shard)))
         if note is None:
             raise RuntimeError(f"{shards.part(shard)}: expected a whole shard, got one that is missing or damaged.")
         notes[shard] = note

@@ -4,14 +4,18 @@ A shard is finished when its note is there, which is written last. Before shards
 each is compared with its note.
 """
 
+import dataclasses
 import hashlib
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import NonNegativeInt, TypeAdapter
+from pydantic.dataclasses import dataclass
+
 from ..files import is_partial, read_json, remove, write_json
 from ..locks import LOCK_FILES
+from ..schemas import STRICT, read_checked
 from .plan import PLAN
 
 _OURS = re.compile(
@@ -21,7 +25,7 @@ _OURS = re.compile(
 """The names of all files that a run writes into a folder of shards until it is finished."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Note:
     """What is noted about a finished shard.
 
@@ -33,14 +37,17 @@ class Note:
         first_reason: of the first of them.
     """
 
-    records: int
-    refused: int
+    records: NonNegativeInt
+    refused: NonNegativeInt
     sha256: str
     errors_sha256: str | None
     first_reason: str | None
 
 
-@dataclass(frozen=True)
+_NOTE_SCHEMA = TypeAdapter(Note)
+
+
+@dataclasses.dataclass(frozen=True)
 class Shards:
     """The shards of a run.
 
@@ -73,7 +80,7 @@ class Shards:
         """
         errors = _sha256(self.errors(shard)) if refused else None
         note = Note(records, refused, _sha256(self.part(shard)), errors, first_reason)
-        write_json(self._note(shard), asdict(note))
+        write_json(self._note(shard), dataclasses.asdict(note))
 
     def finished(self) -> list[int]:
         """The shards that have a note; see `check` for whether they are as it says."""
@@ -83,14 +90,14 @@ class Shards:
         """The shards that have none."""
         return [shard for shard in range(self.number) if not self._note(shard).is_file()]
 
-    def check(self, shard: int) -> Note | None:
-        """What is noted about a shard, if the shard is as its note says."""
+    def check(self, shard: int, entries: int) -> Note | None:
+        """What is noted about a shard, if the shard is as its note says, and about so many entries."""
         try:
-            note = Note(**read_json(self._note(shard)))
-            is_whole = _sha256(self.part(shard)) == note.sha256
+            note = read_checked(self._note(shard), _NOTE_SCHEMA)
+            is_whole = note.records + note.refused == entries and _sha256(self.part(shard)) == note.sha256
             if is_whole and note.refused:
                 is_whole = _sha256(self.errors(shard)) == note.errors_sha256
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError):
             return None
         return note if is_whole else None
 

@@ -12,9 +12,9 @@ from tests.fuzz.judging import Judge, Kind
 
 def all_kinds() -> list[Kind]:
     """Every kind of file."""
-    from tests.fuzz import corpus_kinds, model_kinds
+    from tests.fuzz import corpus_kinds, model_kinds, run_kinds
 
-    return [*corpus_kinds.KINDS, *model_kinds.KINDS]
+    return [*corpus_kinds.KINDS, *run_kinds.KINDS, *model_kinds.KINDS]
 
 
 @contextmanager
