@@ -33,6 +33,7 @@ TESTS = {
     "collating_spert.py": "golden collating",
     "decoding_spert.py": "decoding windows golden modeling::TestGivenEntities",
     "documents_spert.py": "document_input pipeline windows",
+    "encoders_spert.py": "configuration",
     "encoding_spert.py": "windows processing",
     "heads_spert.py": "golden modeling",
     "losses_spert.py": "golden modeling",

@@ -1,12 +1,11 @@
 """`spert predict`: extract from files of any size."""
 
-import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_configuration, load_model
+from .shared import BatchSize, Model, load_configuration
 
 
 class Dtype(StrEnum):
@@ -143,13 +142,13 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     """Check everything, then make the plan and carry it out."""
     from pathlib import Path
 
-    from ..extraction.bulk import make_shards, run_plan
+    from ..extraction.bulk import maker_of, run_plan
     from ..extraction.models import digests_of, find_model
     from ..extraction.plan import Plan
-    from ..extraction.processes import run_workers
     from ..extraction.sinks import sink_of
     from ..extraction.sources import open_source
     from ..extraction.stopping import say
+    from ..extraction.workers import run_workers
     from ..options_spert import DecodingOptions
 
     place.refuse_input(Path(input))
@@ -168,31 +167,11 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
 
     def with_one_process():  # type: ignore[no-untyped-def]
-        loaded, processor = load_model(str(folder), plan.dtype)
-        progress = sys.stderr is not None and sys.stderr.isatty()
-
-        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-            make_shards(
-                plan,
-                source,
-                shards,
-                sink,
-                loaded,
-                processor,
-                missing,
-                batch_size=batch_size,
-                check=check,
-                progress=progress,
-            )
-
-        return make
+        return maker_of(plan, source, sink, folder, batch_size=batch_size, check=check)
 
     def with_several():  # type: ignore[no-untyped-def]
-        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-            words = [str(shards.folder), "--model", str(folder), "--input", input, "--format", place.format]
-            run_workers(num_processes, [*words, "--batch-size", str(batch_size)])
-
-        return make
+        words = ["--model", str(folder), "--input", input, "--format", place.format, "--batch-size", str(batch_size)]
+        return lambda shards, missing: run_workers(num_processes, [str(shards.folder), *words])
 
     return run_plan(
         plan,
