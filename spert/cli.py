@@ -12,9 +12,11 @@ from .commands.convert import convert
 from .commands.corpus import app as corpus_app
 from .commands.evaluate import evaluate
 from .commands.export import export
+from .commands.graph import graph
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
+from .commands.show import show
 from .commands.summary import summary
 from .commands.tune import tune
 
@@ -38,7 +40,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
+for command in (convert, predict, show, graph, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 
