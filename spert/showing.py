@@ -53,9 +53,9 @@ def print_result(console: Console, result: Mapping[str, Any], title: str | None 
 
 
 def visible(text: str) -> str:
-    """A text whose control characters can be seen, so that none of them reaches the terminal; its length is the same.
+    r"""A text whose control characters can be seen, so that none of them reaches the terminal; its length is the same.
 
-    >>> visible("a\\tb\\x1b[31m")
+    >>> visible("a\tb\x1b[31m")
     'a b␛[31m'
     """
     return "".join(map(_visible_character, text)) if not text.isprintable() else text

@@ -316,7 +316,8 @@ class GraphStore:
         rows = self._database.cursor().execute(
             "SELECT edges.id, head, heads.type, heads.normalized, heads.single, relation, tail, tails.type, "
             "tails.normalized, tails.single, edges.count, edges.scored, edges.total, edges.best FROM edges "
-            "CROSS JOIN nodes AS heads ON heads.id = head CROSS JOIN nodes AS tails ON tails.id = tail ORDER BY edges.id"
+            "CROSS JOIN nodes AS heads ON heads.id = head CROSS JOIN nodes AS tails ON tails.id = tail "
+            "ORDER BY edges.id"
         )
         places_of = "SELECT place, sentence FROM places WHERE edge = ? ORDER BY rowid"
         for number, *ends, count, scored, total, best in rows:
