@@ -24,7 +24,7 @@ USER_DATA = "spert"
 
 EXTENSION = "relations"
 ENTS = ("best", "fill", "none")
-"""What becomes of `doc.ents`: the best entities that do not overlap; those beside the entities that are there; nothing."""
+"""What becomes of `doc.ents`: the best entities that do not overlap; those beside what is there already; nothing."""
 
 
 class Relation(NamedTuple):
