@@ -1,24 +1,18 @@
 """The door through which annotated text enters: `load_corpus` and `types_of`."""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from datasets import DatasetDict
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
-from . import ade, conll04, scierc
-from .ade import load_ade
-from .conll04 import load_conll04
-from .folds import fold_of
-from .own import load_files, load_own
-from .schema import FEATURES, TEXT_FEATURES, words_and_texts
-from .scierc import load_scierc
-from .spert_json import read_spert_json, write_spert_json
-from .types import CorpusTypes, TypeName, read_types, types_of
-
-CORPORA = {"conll04": load_conll04, "scierc": load_scierc, "ade": load_ade}
-"""The corpora that are known by name, and what loads each."""
-
-CARDS = {"conll04": conll04.CARD, "scierc": scierc.CARD, "ade": ade.CARD}
-"""What each of them is and how to cite it, with a place for its tables."""
+    from .features import FEATURES, TEXT_FEATURES
+    from .named import CARDS, CORPORA
+    from .own import load_files
+    from .schema import words_and_texts
+    from .spert_json import read_spert_json, write_spert_json
+    from .types import CorpusTypes, TypeName, read_types, types_of
 
 __all__ = [
     "CARDS",
@@ -36,6 +30,28 @@ __all__ = [
     "write_spert_json",
 ]
 
+_HOME = {
+    "CARDS": "named",
+    "CORPORA": "named",
+    "FEATURES": "features",
+    "TEXT_FEATURES": "features",
+    "CorpusTypes": "types",
+    "TypeName": "types",
+    "load_files": "own",
+    "read_spert_json": "spert_json",
+    "read_types": "types",
+    "types_of": "types",
+    "words_and_texts": "schema",
+    "write_spert_json": "spert_json",
+}
+"""The module of each name: what needs no `datasets`, which takes seconds, does not import it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
 
 def load_corpus(
     name_or_path: str | os.PathLike[str],
@@ -44,7 +60,7 @@ def load_corpus(
     fold: int | None = None,
     num_folds: int | None = None,
     types_file: str | os.PathLike[str] | None = None,
-) -> DatasetDict:
+) -> "DatasetDict":
     """A corpus by name, or a user's own.
 
     Args:
@@ -64,6 +80,11 @@ def load_corpus(
         FileNotFoundError: there is no such corpus, folder or file.
         ValueError: a record or type file is refused; the message names file, record, field and value.
     """
+    from .ade import load_ade
+    from .folds import fold_of
+    from .named import CORPORA
+    from .own import load_own
+
     if fold is not None and num_folds is None and name_or_path != "ade":
         raise ValueError(
             f"load_corpus: only ade comes in folds, got fold={fold!r} for {str(name_or_path)!r}. Say how many "

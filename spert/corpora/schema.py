@@ -2,29 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
-
-from datasets import Dataset, Features, List, Value
+from typing import TYPE_CHECKING, Any
 
 from .types import CorpusTypes
 from .validation import refuse_surrogates, shown
 
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "tokens": List(Value("string")),
-        "entities": List({"type": Value("string"), "start": Value("int64"), "end": Value("int64")}),
-        "relations": List({"type": Value("string"), "head": Value("int64"), "tail": Value("int64")}),
-    }
-)
-"""The columns of every corpus. `start` and `end` are a half-open range of words; `head` and `tail` index `entities`."""
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-TEXT_FEATURES = Features({"text": Value("string"), "words": List(List(Value("int64")))})
-"""The columns that a split has besides where any of its records came with a text of its own.
+TEXT_FIELDS = ("text", "words")
+"""The fields of a record that came with a text of its own; see `features.TEXT_FEATURES`."""
 
-`text` is the sentence as it was written, and `words` holds a half-open range of its characters for each token. Both are
-null in records without a text of their own; such a record's text is its tokens, joined by one space.
-"""
+
+def __getattr__(name: str) -> Any:
+    """`FEATURES` and `TEXT_FEATURES`, which import `datasets`."""
+    if name not in ("FEATURES", "TEXT_FEATURES"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import features
+
+    return getattr(features, name)
 
 
 def checked_record(record: Any, file: str, number: int, types: CorpusTypes | None = None) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def record_at(record: Any, where: str, default_id: int | str, types: CorpusTypes
 _READ = {
     "entities": {"type", "start", "end"},
     "relations": {"type", "head", "tail"},
-    "records": {"tokens", "entities", "relations", "id", "orig_id", *TEXT_FEATURES},
+    "records": {"tokens", "entities", "relations", "id", "orig_id", *TEXT_FIELDS},
 }
 """The fields that are read."""
 
@@ -224,7 +220,7 @@ def _refuse_surrogates(text: str, where: str) -> None:
         raise ValueError(f"{where}: {error} in {shown(text)}.") from None
 
 
-def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
+def words_and_texts(rows: "Dataset") -> tuple[list[list[str]], list[str | None] | None]:
     """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
 
     Returns:
