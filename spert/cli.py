@@ -70,7 +70,7 @@ def main() -> None:
     _open_standard_streams()
     try:
         try:
-            app()
+            app(prog_name="spert")
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever reads our output, such as `head`, has enough of it
