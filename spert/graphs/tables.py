@@ -70,7 +70,7 @@ def _cells(attributes: Mapping[str, Any], names: Iterable[str]) -> list[str | in
 
 
 def _write_rows(file: IO[str], header: list[str], rows: Iterable[list[Any]]) -> int:
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\r\n")  # as RFC 4180 says; with "\n", a lone "\r" is not quoted
     writer.writerow(header)
     number = 0
     for row in rows:
