@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 
@@ -281,6 +282,38 @@ class TestPage:
             write_graph(store, tmp_path / "g.html")
         (edge,) = page_of(tmp_path / "g.html")[0]["edges"]
         assert (edge["count"], len(edge["places"])) == (30, 20)
+
+    @pytest.mark.slow
+    def test_in_a_browser(self, tmp_path):
+        webdriver = pytest.importorskip("selenium.webdriver")
+        programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+        if None in programs.values():
+            pytest.skip(f"no {' or '.join(name for name, path in programs.items() if path is None)}")
+        with store_of(found([*RESULTS, result(HOSTILE, [(HOSTILE, HOSTILE)])])) as store:
+            write_graph(store, tmp_path / "g.html")
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs["chromium"]
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+            options.add_argument(flag)
+        service = webdriver.ChromeService(programs["chromedriver"])
+        browser = webdriver.Chrome(options=options, service=service)
+        try:
+            browser.get((tmp_path / "g.html").as_uri())
+
+            def texts(selector):
+                return [element.text for element in browser.find_elements("css selector", selector)]
+
+            browser.find_element("id", "search").send_keys("aDa")
+            assert texts("#matches button") == ["Ada Park"]
+            browser.find_element("css selector", "#matches button").click()
+            assert texts("#details h2") == ["Ada Park"]
+            assert texts("#details blockquote")[:2] == ["Ada Park of Oslo.", "Oslo: Ada Park"]
+            assert len(browser.find_elements("css selector", "#graph canvas")) == 1
+            assert len(browser.find_elements("css selector", "script, b")) == 3, "corpus text is no markup"
+            assert not browser.get_log("browser")
+        finally:
+            browser.quit()
 
     def test_what_is_missing_is_said(self, monkeypatch):
         from spert.graphs.page import find_library
