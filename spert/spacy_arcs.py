@@ -1,5 +1,6 @@
 """Relations of a spaCy document as displaCy draws them."""
 
+from collections.abc import Container
 from typing import Any
 
 from .spacy_component import USER_DATA, Doc, Relation, relations_of
@@ -24,24 +25,26 @@ def displacy_arcs(doc: Doc) -> list[dict[str, Any]]:
         inside = [relation for relation in relations if first <= relation.head.start < last]
         if not inside:
             continue
+        tokens = [token for token in range(first, last) if not doc[token].is_space]
+        place = {token: index for index, token in enumerate(tokens)}
         arcs = []
         for relation in inside:
-            head, tail = _anchors(relation, related)
+            head, tail = _anchors(relation, related, place)
             arcs.append(
                 {
-                    "start": min(head, tail) - first,
-                    "end": max(head, tail) - first,
+                    "start": place[min(head, tail)],
+                    "end": place[max(head, tail)],
                     "label": relation.type,
                     "dir": "right" if head < tail else "left",
                 }
             )
-        words = [{"text": doc[token].text, "tag": label_of.get(token, "")} for token in range(first, last)]
+        words = [{"text": doc[token].text, "tag": label_of.get(token, "")} for token in tokens]
         pictures.append({"words": words, "arcs": arcs})
     return pictures
 
 
-def _anchors(relation: Relation, related: set[tuple[int, int]]) -> tuple[int, int]:
-    """A token of the head and another one of the tail."""
+def _anchors(relation: Relation, related: set[tuple[int, int]], shown: Container[int]) -> tuple[int, int]:
+    """A token of the head and another one of the tail, both out of those that are shown."""
 
     def crowd(token: int) -> int:
         return sum(start <= token < end for start, end in related)
@@ -51,7 +54,7 @@ def _anchors(relation: Relation, related: set[tuple[int, int]]) -> tuple[int, in
             (head, tail)
             for head in range(relation.head.start, relation.head.end)
             for tail in range(relation.tail.start, relation.tail.end)
-            if head != tail
+            if head != tail and head in shown and tail in shown
         ),
         key=lambda pair: (crowd(pair[0]) + crowd(pair[1]), pair),
     )
