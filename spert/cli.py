@@ -19,6 +19,7 @@ from .commands.push import push
 from .commands.score import score
 from .commands.show import show
 from .commands.summary import summary
+from .commands.train import train
 from .commands.tune import tune
 
 
@@ -59,6 +60,7 @@ def about(
 
 for command in (convert, predict, show, graph, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
+app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
 app.add_typer(corpus_app, name="corpus")
 for group in (app, corpus_app):
     for registered in group.registered_commands:
