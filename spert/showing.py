@@ -64,7 +64,7 @@ def visible(text: str) -> str:
 def _visible_character(character: str) -> str:
     if character.isprintable():
         return character
-    if unicodedata.category(character) in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f":
+    if character.isspace():
         return " "
     if ord(character) < 32:
         return chr(0x2400 + ord(character))
