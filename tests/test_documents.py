@@ -173,6 +173,13 @@ def test_benchmarks_run(benchmark, saved_model, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_graphs_runs(benchmark):
+    pytest.importorskip("rdflib")
+    shown = benchmark("graphs", "--records", "50", "--names", "20", "--formats", "csv,ttl")
+    assert "50 records" in shown
+    assert "triples." in shown
+
+
 def test_the_benchmark_of_bulk_extraction_runs(benchmark, data_dir):
     """It is killed once and resumed, on one process; the default is twice and on two."""
     flags = ["--sentences", 600, "--shard_size", 20, "--batch_size", 4, "--kills", 1, "--num_processes", 1]
