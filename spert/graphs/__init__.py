@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..found import Found
-from .store import Edge, GraphStore, Node, Place, normalized
+from .elements import Edge, Node, Place
+from .store import GraphStore, normalized
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph

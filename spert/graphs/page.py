@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_writer
-from .store import Edge, GraphStore, Node
+from .elements import Edge, Node
+from .store import GraphStore
 
 PLACES = 20
 """Places of an edge that a page shows; it says how many more there are."""

@@ -3,21 +3,20 @@
 The tables lie in a temporary database of SQLite, which the operating system removes with the process.
 """
 
-import json
 import re
 import sqlite3
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..found import Found
+from .elements import Edge, Node, Place, without_none
 
 MERGES = ("text", "none")
 """`text`: entities of one type and one normalized text are one node. `none`: each entity is a node of its own."""
 
-_BATCH = 2000
+_BATCH = 5000
 """Results whose counts are put together in memory before they go to the tables."""
 
 _CACHE_KIB = 65_536
@@ -27,7 +26,8 @@ _SPACE = re.compile(r"\s+")
 _TABLES = """
 CREATE TABLE nodes (
     id INTEGER PRIMARY KEY, type TEXT NOT NULL, normalized TEXT NOT NULL, single TEXT NOT NULL,
-    count INTEGER NOT NULL, scored INTEGER NOT NULL, total REAL NOT NULL, best REAL, first TEXT NOT NULL,
+    count INTEGER NOT NULL, scored INTEGER NOT NULL, total REAL NOT NULL, best REAL,
+    file INTEGER, record INTEGER, record_id TEXT, sentence INTEGER, start INTEGER, end INTEGER,
     UNIQUE (type, normalized, single)
 );
 CREATE TABLE texts (node INTEGER, text TEXT, count INTEGER, PRIMARY KEY (node, text)) WITHOUT ROWID;
@@ -36,8 +36,25 @@ CREATE TABLE edges (
     count INTEGER NOT NULL, scored INTEGER NOT NULL, total REAL NOT NULL, best REAL,
     UNIQUE (head, relation, tail)
 );
-CREATE TABLE places (edge INTEGER, place TEXT, sentence TEXT);
+CREATE TABLE places (
+    edge INTEGER, file INTEGER, record INTEGER, record_id TEXT, sentence INTEGER, head_start INTEGER, head_end INTEGER,
+    tail_start INTEGER, tail_end INTEGER, score REAL, text TEXT
+);
 """
+
+_COUNTED = (
+    "ON CONFLICT DO UPDATE SET count = count + excluded.count, scored = scored + excluded.scored, "
+    "total = total + excluded.total, best = max(ifnull(best, excluded.best), ifnull(excluded.best, best)) RETURNING id"
+)
+_ADD_NODE = (
+    "INSERT INTO nodes (type, normalized, single, count, scored, total, best, file, record, record_id, sentence, "
+    f"start, end) VALUES ({', '.join('?' * 13)}) {_COUNTED}"
+)
+_ADD_TEXT = "INSERT INTO texts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
+_ADD_EDGE = (
+    f"INSERT INTO edges (head, relation, tail, count, scored, total, best) VALUES ({', '.join('?' * 7)}) {_COUNTED}"
+)
+_ADD_PLACE = f"INSERT INTO places VALUES ({', '.join('?' * 11)})"
 
 
 def normalized(text: str) -> str:
@@ -52,122 +69,7 @@ def normalized(text: str) -> str:
     return _SPACE.sub(" ", folded).strip()
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a relation was found.
-
-    Args:
-        about: as the files have it: `file`, `record` (counted from 0), `id` and `sentence` where there are any, `head`
-            and `tail` (half-open ranges of characters of the record's text), `score` where there is one.
-        sentence: the sentence's text.
-    """
-
-    about: dict[str, Any]
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """An entity.
-
-    Args:
-        number: counted from 1, in the order in which nodes were first found.
-        identity: type and normalized text, and what else tells nodes that are not merged apart: file, record and the
-            entity's number there. It depends on nothing else that was found.
-        name: the text that was found most often; of equally frequent ones, the first in the order of characters.
-        normalized: what texts have in common that were merged.
-        texts: how often each text was found.
-        count: how often the entity was found.
-        score: the mean score; `None` where no entity has one.
-        best_score: the highest.
-        first: where it was first found: as in a `Place`, with `start` and `end`.
-    """
-
-    number: int
-    identity: tuple[str, ...]
-    name: str
-    type: str
-    normalized: str
-    texts: dict[str, int]
-    count: int
-    score: float | None
-    best_score: float | None
-    first: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """The node's name in files."""
-        return f"n{self.number}"
-
-    def attributes(self) -> dict[str, Any]:
-        """What files say about it."""
-        return _without_none(
-            {
-                "name": self.name,
-                "type": self.type,
-                "normalized": self.normalized,
-                "texts": self.texts,
-                "count": self.count,
-                "score": self.score,
-                "best_score": self.best_score,
-                "first": self.first,
-            }
-        )
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A relation between two entities.
-
-    Args:
-        number: counted from 1, in the order in which edges were first found.
-        head_number, head_identity, tail_number, tail_identity: of the nodes that it joins.
-        count: how often it was found.
-        score: the mean score; `None` where no relation has one.
-        best_score: the highest.
-        places: where it was found, in order.
-    """
-
-    number: int
-    head_number: int
-    head_identity: tuple[str, ...]
-    relation: str
-    tail_number: int
-    tail_identity: tuple[str, ...]
-    count: int
-    score: float | None
-    best_score: float | None
-    places: list[Place]
-
-    @property
-    def key(self) -> str:
-        """The edge's name in files."""
-        return f"e{self.number}"
-
-    @property
-    def head(self) -> str:
-        """The head's name in files."""
-        return f"n{self.head_number}"
-
-    @property
-    def tail(self) -> str:
-        """The tail's name in files."""
-        return f"n{self.tail_number}"
-
-    def attributes(self) -> dict[str, Any]:
-        """What files say about it."""
-        return _without_none(
-            {
-                "relation": self.relation,
-                "count": self.count,
-                "score": self.score,
-                "best_score": self.best_score,
-                "found": [place.about for place in self.places],
-            }
-        )
-
-
-@dataclass
+@dataclass(slots=True)
 class _Tally:
     """What is counted of a node or an edge."""
 
@@ -175,9 +77,9 @@ class _Tally:
     scored: int = 0
     total: float = 0.0
     best: float | None = None
-    first: str = ""
-    texts: Counter[str] = field(default_factory=Counter)
-    places: list[tuple[str, str]] = field(default_factory=list)
+    texts: dict[str, int] = field(default_factory=dict)
+    first: tuple[Any, ...] = ()
+    places: list[tuple[Any, ...]] = field(default_factory=list)
 
     def add(self, score: float | None) -> None:
         self.count += 1
@@ -217,6 +119,7 @@ class GraphStore:
         self._database.executescript(_TABLES)
         self._nodes: dict[_NodeKey, _Tally] = {}
         self._edges: dict[tuple[_NodeKey, str, _NodeKey], _Tally] = {}
+        self._files: dict[str, int] = {}
         self._waiting = 0
         self.left_out = ""
         """What is not in the graph, for people."""
@@ -233,33 +136,35 @@ class GraphStore:
 
     def add(self, found: Found) -> None:
         """Add the entities and relations of a result."""
-        result = found.result
-        source: dict[str, Any] = {"file": found.file, "record": found.record}
-        if found.id is not None:
-            source["id"] = found.id
+        result, identifier = found.result, found.id
+        file = self._files.setdefault(found.file, len(self._files))
         keys: list[_NodeKey] = []
         for number, entity in enumerate(result["entities"]):
-            text = result["text"][entity["start"] : entity["end"]]
+            start, end = entity["start"], entity["end"]
+            text = result["text"][start:end]
             single = "" if self._merges else f"{found.file}\0{found.record}\0{number}"
-            keys.append((entity["type"], normalized(text), single))
-            tally = self._nodes.setdefault(keys[-1], _Tally())
-            if not tally.first:
-                about = self._about(found, source, entity["start"])
-                tally.first = _as_json(about | {"start": entity["start"], "end": entity["end"]})
+            key = (entity["type"], normalized(text), single)
+            keys.append(key)
+            tally = self._nodes.get(key)
+            if tally is None:
+                sentence, _, _ = found.sentence_of(start)
+                tally = self._nodes[key] = _Tally(first=(file, found.record, identifier, sentence, start, end))
             tally.add(entity.get("score"))
-            tally.texts[text] += 1
+            tally.texts[text] = tally.texts.get(text, 0) + 1
         for relation in result["relations"]:
             head, tail = (result["entities"][relation[end]] for end in ("head", "tail"))
             first, last = sorted((head["start"], tail["start"]))
-            _, start, _ = found.sentence_of(first)
-            _, _, end = found.sentence_of(last)
-            about = self._about(found, source, first)
-            about |= {"head": [head["start"], head["end"]], "tail": [tail["start"], tail["end"]]}
-            if relation.get("score") is not None:
-                about["score"] = relation["score"]
-            tally = self._edges.setdefault((keys[relation["head"]], relation["type"], keys[relation["tail"]]), _Tally())
-            tally.add(relation.get("score"))
-            tally.places.append((_as_json(about), result["text"][start:end]))
+            sentence, begin, _ = found.sentence_of(first)
+            _, _, stop = found.sentence_of(last)
+            score = relation.get("score")
+            edge = (keys[relation["head"]], relation["type"], keys[relation["tail"]])
+            tally = self._edges.get(edge)
+            if tally is None:
+                tally = self._edges[edge] = _Tally()
+            tally.add(score)
+            spans = (head["start"], head["end"], tail["start"], tail["end"])
+            text = result["text"][begin:stop]
+            tally.places.append((file, found.record, identifier, sentence, *spans, score, text))
         self._waiting += 1
         if self._waiting == _BATCH:
             self._flush()
@@ -301,15 +206,26 @@ class GraphStore:
 
     def nodes(self) -> Iterator[Node]:
         """Every node, in the order of their numbers."""
+        files = list(self._files)
         rows = self._database.cursor().execute(
-            "SELECT id, type, normalized, single, count, scored, total, best, first FROM nodes ORDER BY id"
+            "SELECT id, type, normalized, single, count, scored, total, best, file, record, record_id, sentence, "
+            "start, end FROM nodes ORDER BY id"
         )
         texts_of = "SELECT text, count FROM texts WHERE node = ? ORDER BY count DESC, text"
-        for number, kind, form, single, count, scored, total, best, first in rows:
+        for number, kind, form, single, count, scored, total, best, file, *record, start, end in rows:
             texts = dict(self._database.execute(texts_of, (number,)))
-            mean = total / scored if scored else None
-            identity = _identity(kind, form, single)
-            yield Node(number, identity, next(iter(texts)), kind, form, texts, count, mean, best, json.loads(first))
+            yield Node(
+                number=number,
+                identity=_identity(kind, form, single),
+                name=next(iter(texts)),
+                type=kind,
+                normalized=form,
+                texts=texts,
+                count=count,
+                score=total / scored if scored else None,
+                best_score=best,
+                first=_about(files[file], *record) | {"start": start, "end": end},
+            )
 
     def edges(self) -> Iterator[Edge]:
         """Every edge, in the order of their numbers."""
@@ -319,7 +235,6 @@ class GraphStore:
             "CROSS JOIN nodes AS heads ON heads.id = head CROSS JOIN nodes AS tails ON tails.id = tail "
             "ORDER BY edges.id"
         )
-        places_of = "SELECT place, sentence FROM places WHERE edge = ? ORDER BY rowid"
         for number, *ends, count, scored, total, best in rows:
             head, head_type, head_form, head_single, relation, tail, tail_type, tail_form, tail_single = ends
             yield Edge(
@@ -332,47 +247,40 @@ class GraphStore:
                 count=count,
                 score=total / scored if scored else None,
                 best_score=best,
-                places=[
-                    Place(json.loads(place), sentence)
-                    for place, sentence in self._database.execute(places_of, (number,))
-                ],
+                places=self._places_of(number),
             )
 
-    def _about(self, found: Found, source: dict[str, Any], start: int) -> dict[str, Any]:
-        number, _, _ = found.sentence_of(start)
-        return source if number is None else source | {"sentence": number}
+    def _places_of(self, edge: int) -> list[Place]:
+        files = list(self._files)
+        rows = self._database.execute(
+            "SELECT file, record, record_id, sentence, head_start, head_end, tail_start, tail_end, score, text "
+            "FROM places WHERE edge = ? ORDER BY rowid",
+            (edge,),
+        )
+        places = []
+        for file, record, identifier, sentence, head_start, head_end, tail_start, tail_end, score, text in rows:
+            about = _about(files[file], record, identifier, sentence)
+            about |= {"head": [head_start, head_end], "tail": [tail_start, tail_end]}
+            places.append(Place(about if score is None else about | {"score": score}, text))
+        return places
 
     def _flush(self) -> None:
         """Put what was counted in memory into the tables."""
         execute = self._database.execute
         execute("BEGIN")
         numbers: dict[_NodeKey, int] = {}
+        texts: list[tuple[int, str, int]] = []
         for key, tally in self._nodes.items():
-            row = execute(
-                "INSERT INTO nodes (type, normalized, single, count, scored, total, best, first) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, "
-                "scored = scored + excluded.scored, total = total + excluded.total, "
-                "best = max(ifnull(best, excluded.best), ifnull(excluded.best, best)) RETURNING id",
-                (*key, *tally.row, tally.first),
-            )
-            (numbers[key],) = row.fetchone()
-            self._database.executemany(
-                "INSERT INTO texts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                [(numbers[key], text, count) for text, count in tally.texts.items()],
-            )
+            (number,) = execute(_ADD_NODE, (*key, *tally.row, *tally.first)).fetchone()
+            numbers[key] = number
+            texts += [(number, text, count) for text, count in tally.texts.items()]
+        self._database.executemany(_ADD_TEXT, texts)
+        places: list[tuple[Any, ...]] = []
         for (head, relation, tail), tally in self._edges.items():
-            ends = (numbers[head], numbers[tail])
-            row = execute(
-                "INSERT INTO edges (head, relation, tail, count, scored, total, best) VALUES (?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET count = count + excluded.count, scored = scored + excluded.scored, "
-                "total = total + excluded.total, "
-                "best = max(ifnull(best, excluded.best), ifnull(excluded.best, best)) RETURNING id",
-                (*self._directed(relation, *ends), *tally.row),
-            )
-            (edge,) = row.fetchone()
-            self._database.executemany(
-                "INSERT INTO places VALUES (?, ?, ?)", [(edge, *place) for place in tally.places]
-            )
+            ends = self._directed(relation, numbers[head], numbers[tail])
+            (number,) = execute(_ADD_EDGE, (*ends, *tally.row)).fetchone()
+            places += [(number, *place) for place in tally.places]
+        self._database.executemany(_ADD_PLACE, places)
         execute("COMMIT")
         self._nodes.clear()
         self._edges.clear()
@@ -388,9 +296,6 @@ def _identity(kind: str, form: str, single: str) -> tuple[str, ...]:
     return (kind, form, *single.split("\0")) if single else (kind, form)
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _about(file: str, record: int, identifier: str | None, sentence: int | None) -> dict[str, Any]:
+    """What files say about a place."""
+    return {"file": file, "record": record} | without_none({"id": identifier, "sentence": sentence})

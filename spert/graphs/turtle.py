@@ -7,7 +7,8 @@ from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from ..files import atomic_writer
-from .store import Edge, GraphStore, Node
+from .elements import Edge, Node
+from .store import GraphStore
 
 _VOCABULARY = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
