@@ -91,10 +91,3 @@ def test_spacy(workplace):
 
     assert spert.spacy_component.make_spert
     check("docs/spacy.md", {})
-
-
-@pytest.mark.parametrize("document", ["docs/command_line.md", "docs/graphs.md"])
-def test_every_flag_exists(document):
-    from tests.test_documents import test_spert_commands_take_the_flags_that_are_shown as takes_flags
-
-    takes_flags(document)

@@ -269,7 +269,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
+    parser = flags_of_training()
     recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
     if recipe is not None:
         parser.set_defaults(**read_recipe(recipe, TrainingArguments))
@@ -299,7 +299,7 @@ def _is_whole_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 12
 
 
-def _parser() -> argparse.ArgumentParser:
+def flags_of_training() -> argparse.ArgumentParser:
     """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
     flags: Any = dataclasses.make_dataclass(
         "Flags",
