@@ -327,7 +327,8 @@ def end_epoch(run: Run) -> None:
         scores, _ = score(run, run.model, "validation")
         numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
         accelerator.log({f"validation_{name}": value for name, value in numbers.items()}, step=progress.step)
-        line += f", validation: entities {scores['ner_micro_f1']:.3f}, relations {scores[PRIMARY_SCORE]:.3f}"
+        line += f", validation: entities {score_text(scores['ner_micro_f1'])}, "
+        line += f"relations {score_text(scores[PRIMARY_SCORE])}"
         row |= numbers
     run.print(line)
     is_best = progress.end_epoch(row, arguments.metric_for_best_model)

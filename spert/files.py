@@ -4,6 +4,7 @@ A reader sees the old file or the whole new one, never half of one. A killed pro
 as `.metrics.json.0f3a9c1e.spert-partial`; `remove_partials` removes these, and nothing else.
 """
 
+import glob
 import json
 import math
 import os
@@ -17,6 +18,31 @@ from typing import Any, TextIO
 
 _PARTIAL_NAME = re.compile(r"\..+\.[0-9a-z]+\.spert-partial", re.DOTALL)
 """The names of files and folders that are being written, and of no others: `.{name}.{tag}.spert-partial`."""
+
+
+STANDARD_STREAM = "-"
+"""The name that stands for standard input or standard output on the command line."""
+
+
+def matching(name: str) -> list[Path]:
+    """The files and folders that a name on the command line stands for: itself, or what matches it as a pattern.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name, or nothing that matches.
+    """
+    if os.path.lexists(name):
+        return [Path(name)]
+    found = sorted(glob.glob(name, recursive=True), key=by_number)
+    if not found and glob.has_magic(name):
+        raise FileNotFoundError(f"{name}: expected a pattern that matches files, got one that matches nothing.")
+    if not found:
+        raise FileNotFoundError(f"{name}: expected a file or a folder, got nothing of that name.")
+    return list(map(Path, found))
+
+
+def by_number(name: str) -> list[str | int]:
+    """A sorting key by which `part-10` comes after `part-9`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def partial_path(place: str | os.PathLike[str], tag: str | None = None) -> Path:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
+from ..evaluation.report import score_text
 from ..files import atomic_folder, atomic_writer, is_partial, read_json, remove, write_json
 from ..hub import CARD
 from ..locks import LOCK_FILES
@@ -224,9 +225,10 @@ def _section_of(record: Mapping[str, Any]) -> str:
         f"`{record['split']}` of {record['dataset']}. **The scores above are those of the untuned model**; "
         f"`spert evaluate` prints those of the tuned one.",
         "",
-        f"* Strict relation F1 on that split: {on_split['before']['f1']:.4f} untuned, {on_split['after']['f1']:.4f} "
-        f"tuned; cross-validated inside of it {untuned['mean']:.4f} untuned, "
-        f"{held_out[choice]['mean']:.4f} tuned.",
+        f"* Strict relation F1 on that split: {score_text(on_split['before']['f1'])} untuned, "
+        f"{score_text(on_split['after']['f1'])} "
+        f"tuned; cross-validated inside of it {score_text(untuned['mean'])} untuned, "
+        f"{score_text(held_out[choice]['mean'])} tuned.",
         f"* Thresholds of relations: {about[choice]}.",
     ]
     for name, calibrated in record["temperature"].items():
