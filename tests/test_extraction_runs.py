@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from spert.extraction import bulk
 from spert.extraction.outputs import output_of
-from spert.extraction.shards import Shards
+from spert.extraction.shards import Shards, read_record
 from spert.extraction.sources import open_source
 from spert.locks import FolderLock
 from tests import tiny
@@ -409,6 +409,14 @@ class TestFaults:
         printed = predict_files(saved_model, source, tmp_path / "out.jsonl", code=143)
         assert "No shard was finished, and nothing is left behind: run the same command again." in printed
         assert names_in(tmp_path) == ["in.jsonl"]
+
+
+def test_a_record_that_lacks_a_part_is_none(tmp_path):
+    record = {"plan": {}, "sizes": {}, "refused": 0}
+    assert read_record(written(tmp_path / "whole.json", [record])) == record
+    for part in record:
+        rest = {name: value for name, value in record.items() if name != part}
+        assert read_record(written(tmp_path / f"{part}.json", [rest])) is None
 
 
 def test_the_record_of_a_run(saved_model, source, tmp_path):
