@@ -249,7 +249,7 @@ DAMAGES = {
     ),
     "encoder-layers": (
         set_encoder_field(num_hidden_layers=10**6),
-        r"config\.json, field 'encoder_config\.num_hidden_layers': expected at most 42 layers.*, got 1000000",
+        r"config\.json, field 'encoder_config\.num_hidden_layers': expected at most 1000 layers, .* got 1000000",
     ),
     "encoder-more-layers": (
         set_encoder_field(num_hidden_layers=3),

@@ -36,6 +36,9 @@ _NOT_SUPPORTED = ("distributed_config", "fusion_config", "per_layer_config", "qu
 _LARGEST_NUMBER = 2**20
 """Up to this, whole numbers in an encoder's configuration are harmless, however small the model's weights are."""
 
+_MOST_LAYERS = 1000
+"""Layers may share their weights, so that a few tensors are enough for many of them."""
+
 
 def check_json(model: str, file: str, is_needed: bool = False) -> dict[str, Any] | None:
     """The content of a file of a folder, which has to be a JSON object; `None` where there is no such file or folder.
@@ -215,7 +218,7 @@ def _sizes_of_tensors(folder: Path) -> list[list[int]]:
 
 
 def _refuse_sizes_beyond(path: Path, config: "SpertConfig", sizes: list[list[int]]) -> None:
-    """Refuse an encoder of more layers than there are tensors, or with a number larger than that of all weights."""
+    """Refuse an encoder of far more layers than there are tensors, or with a number larger than that of all weights."""
     encoder = config.encoder_config
     most = max(_LARGEST_NUMBER, sum(map(math.prod, sizes)))
     for name, value in encoder.to_dict().items():
@@ -225,10 +228,11 @@ def _refuse_sizes_beyond(path: Path, config: "SpertConfig", sizes: list[list[int
                 f"model's weights, got {value}."
             )
     layers = getattr(encoder, "num_hidden_layers", 0)
-    if isinstance(layers, int) and layers > len(sizes):
+    most = max(_MOST_LAYERS, len(sizes))
+    if isinstance(layers, int) and layers > most:
         raise ValueError(
-            f"{path}, field 'encoder_config.{_name_of_layers(config)}': expected at most {len(sizes)} layers, because "
-            f"the model's weights are {len(sizes)} tensors, got {layers}."
+            f"{path}, field 'encoder_config.{_name_of_layers(config)}': expected at most {most} layers, because the "
+            f"model's weights are {len(sizes)} tensors, got {layers}."
         )
 
 

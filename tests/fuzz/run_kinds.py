@@ -175,9 +175,9 @@ def _interruption_kinds() -> list[Kind]:
             file,
             json.loads(_interrupted()[file]),
             dump_json,
-            json_of,
+            lambda content: content,  # what cannot be read is made again
             _going_on(file),
-            lambda value: [one["text"] for one in _TEXTS],
+            lambda content: [one["text"] for one in _TEXTS],
             _whole,
             size=lambda found: 0,
             fields=False,  # another plan is told by what differs, and damage is mended
@@ -290,6 +290,7 @@ KINDS = [
         _values_before,
         _values_after,
         size=lambda found: 0,
+        fields=False,
         blamed=("config.json",),  # where it holds none of the values in tuning.json
     ),
 ]
