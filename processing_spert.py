@@ -16,9 +16,10 @@ from transformers import (
 )
 
 from .batches_spert import SpertBatch, pad_features, plan_batches
-from .configuration_spert import SpertConfig, encoder_max_pieces
+from .configuration_spert import SpertConfig
 from .decoding_spert import DecodedSentence, decode
 from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
+from .encoders_spert import encoder_max_pieces
 from .encoding_spert import OVERFLOW_POLICIES, DocumentEncoder, EncodedDocument, EncodedSentence
 from .options_spert import DecodingOptions
 from .pieces_spert import lacks_prefix_space, special_pieces

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -122,12 +122,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str], last: str = "config.json", outdated: Sequence[str] = ()
+) -> Iterator[Path]:
     """A folder to write into, whose files move to `path` when the block succeeds.
 
     Files that stand at `path` under the same names are replaced, others stay. Where the block wrote the file `last`, an
     old one is removed before the other files move, and the new one moves after them: a model folder without
     `config.json` does not load, so that old and new files are never loaded together.
+
+    Args:
+        outdated: names of files that mean nothing without the old `last`, and are removed with it.
     """
     target = Path(path)
     target.mkdir(parents=True, exist_ok=True)
@@ -138,6 +143,8 @@ def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> It
         files = sorted((file for file in staging.rglob("*") if file.is_file()), key=lambda file: file.name == last)
         if (staging / last).is_file():
             (target / last).unlink(missing_ok=True)
+            for name in outdated:
+                (target / name).unlink(missing_ok=True)
         for file in files:
             place = target / file.relative_to(staging)
             place.parent.mkdir(parents=True, exist_ok=True)

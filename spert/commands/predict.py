@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_configuration, load_model
+from .shared import BatchSize, Model, load_configuration
 
 
 class Dtype(StrEnum):
@@ -187,14 +187,14 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
     from contextlib import nullcontext
     from pathlib import Path
 
-    from ..extraction.bulk import make_shards, run_plan
+    from ..extraction.bulk import maker_of, run_plan
     from ..extraction.models import digests_of, find_model
     from ..extraction.plan import Plan
-    from ..extraction.processes import run_workers
     from ..extraction.sinks import sink_of
     from ..extraction.sources import open_source
     from ..extraction.standard import read_whole
     from ..extraction.stopping import say
+    from ..extraction.workers import run_workers
     from ..files import STANDARD_STREAM
     from ..options_spert import DecodingOptions
 
@@ -216,34 +216,14 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
             **options,
         )
         sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
+        name = str(source.files[0]) if is_stream else input
 
         def with_one_process():  # type: ignore[no-untyped-def]
-            loaded, processor = load_model(str(folder), plan.dtype)
-            progress = sys.stderr is not None and sys.stderr.isatty()
-
-            def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-                make_shards(
-                    plan,
-                    source,
-                    shards,
-                    sink,
-                    loaded,
-                    processor,
-                    missing,
-                    batch_size=batch_size,
-                    check=check,
-                    progress=progress,
-                )
-
-            return make
+            return maker_of(plan, source, sink, folder, batch_size=batch_size, check=check)
 
         def with_several():  # type: ignore[no-untyped-def]
-            def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-                name = str(source.files[0]) if is_stream else input
-                words = [str(shards.folder), "--model", str(folder), "--input", name, "--format", place.format]
-                run_workers(num_processes, [*words, "--batch-size", str(batch_size)])
-
-            return make
+            words = ["--model", str(folder), "--input", name, "--format", place.format, "--batch-size", str(batch_size)]
+            return lambda shards, missing: run_workers(num_processes, [str(shards.folder), *words])
 
         return run_plan(
             plan,
@@ -268,6 +248,7 @@ def _print(  # type: ignore[no-untyped-def]  # as above
     from ..extraction.stopping import say
     from ..files import STANDARD_STREAM
     from ..options_spert import DecodingOptions
+    from .shared import load_model
 
     settings = {name: value for name, value in options.items() if name not in ("split", "dtype", "shard_size")}
     is_stream = input == STANDARD_STREAM

@@ -1,26 +1,14 @@
-"""What a record is: its columns, and the checks that every record passes on its way in."""
+"""The checks that every record passes on its way in."""
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .types import CorpusTypes
 from .validation import refuse_surrogates, shown
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 TEXT_FIELDS = ("text", "words")
-"""The fields of a record that came with a text of its own; see `features.TEXT_FEATURES`."""
-
-
-def __getattr__(name: str) -> Any:
-    """`FEATURES` and `TEXT_FEATURES`, which import `datasets`."""
-    if name not in ("FEATURES", "TEXT_FEATURES"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import features
-
-    return getattr(features, name)
+"""The fields of a record with a text of its own; see `columns.TEXT_FEATURES`."""
 
 
 def checked_record(record: Any, file: str, number: int, types: CorpusTypes | None = None) -> dict[str, Any]:
@@ -218,12 +206,3 @@ def _refuse_surrogates(text: str, where: str) -> None:
         refuse_surrogates(text)
     except ValueError as error:
         raise ValueError(f"{where}: {error} in {shown(text)}.") from None
-
-
-def words_and_texts(rows: "Dataset") -> tuple[list[list[str]], list[str | None] | None]:
-    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
-
-    Returns:
-        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
-    """
-    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None

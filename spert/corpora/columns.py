@@ -1,6 +1,6 @@
-"""The columns of a corpus as `datasets` has them. A file of its own, because importing `datasets` takes seconds."""
+"""The columns of a corpus, as a `datasets.Dataset` holds it."""
 
-from datasets import Features, List, Value
+from datasets import Dataset, Features, List, Value
 
 FEATURES = Features(
     {
@@ -18,3 +18,12 @@ TEXT_FEATURES = Features({"text": Value("string"), "words": List(List(Value("int
 `text` is the sentence as it was written, and `words` holds a half-open range of its characters for each token. Both are
 null in records without a text of their own; such a record's text is its tokens, joined by one space.
 """
+
+
+def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
+    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
+
+    Returns:
+        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
+    """
+    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None
