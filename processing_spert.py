@@ -180,8 +180,8 @@ class SpertProcessor(ProcessorMixin):
 
         Args:
             text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them. A
-                record stands for either: with `text` (and `words`, `sentences`, `entities` where they are known) or with
-                `tokens` (and `entities`).
+                record stands for either: with `text` (and `words`, `sentences`, `entities` where they are known) or
+                with `tokens` (and `entities`).
             is_split_into_words: whether the input is words already. They are one sentence, and are joined by one space
                 in the result's text.
             return_tensors: `"pt"`; there is nothing else.

@@ -66,7 +66,7 @@ class _WordRecord(TypedDict):
 
 
 for _schema in (FoundEntity, FoundRelation, Result, _WordEntity, _WordRecord):
-    _schema.__pydantic_config__ = PARTIAL  # type: ignore[attr-defined]
+    setattr(_schema, "__pydantic_config__", PARTIAL)  # noqa: B010  # a TypedDict declares no such attribute
 _RESULT, _WORD_RECORD = TypeAdapter(Result), TypeAdapter(_WordRecord)
 
 
@@ -224,7 +224,7 @@ def _checked(name: str, record: int, where: str, result: Result) -> Found:
     for number, sentence in enumerate(result.get("sentences") or ()):
         if len(sentence) != 2:
             raise ValueError(f"{where}, sentence {number}: expected [start, end] in characters, got {sentence}.")
-        _refuse_outside(where, f"sentence {number}", *sentence, length, "characters")
+        _refuse_outside(where, f"sentence {number}", sentence[0], sentence[1], length, "characters")
     for number, relation in enumerate(result["relations"]):
         for end in (relation["head"], relation["tail"]):
             if not 0 <= end < number_of_entities:

@@ -114,14 +114,15 @@ def relations_of(doc: Doc) -> list[Any]:
     if of_groups is None:
         return list(doc.user_data.get(_ANNOTATED, []))
     return [
-        Relation(
-            *(Span(doc, start, end, label=label) for start, end, label in (row["head"], row["tail"])),
-            row["type"],
-            row["score"],
-        )
+        Relation(_span(doc, row["head"]), _span(doc, row["tail"]), row["type"], row["score"])
         for group in of_groups.values()
         for row in group["relations"]
     ]
+
+
+def _span(doc: Doc, row: list[Any]) -> Span:
+    start, end, label = row
+    return Span(doc, start, end, label=label)
 
 
 _ANNOTATED = ("._.", EXTENSION, None, None)

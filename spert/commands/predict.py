@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_configuration, load_model
+from .shared import BatchSize, Model, load_configuration
 
 
 class Dtype(StrEnum):
@@ -216,12 +216,12 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
             **options,
         )
         sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
+        name = str(source.files[0]) if is_stream else input
 
         def with_one_process():  # type: ignore[no-untyped-def]
             return maker_of(plan, source, sink, folder, batch_size=batch_size, check=check)
 
         def with_several():  # type: ignore[no-untyped-def]
-            name = str(source.files[0]) if is_stream else input
             words = ["--model", str(folder), "--input", name, "--format", place.format, "--batch-size", str(batch_size)]
             return lambda shards, missing: run_workers(num_processes, [str(shards.folder), *words])
 
@@ -248,6 +248,7 @@ def _print(  # type: ignore[no-untyped-def]  # as above
     from ..extraction.stopping import say
     from ..files import STANDARD_STREAM
     from ..options_spert import DecodingOptions
+    from .shared import load_model
 
     settings = {name: value for name, value in options.items() if name not in ("split", "dtype", "shard_size")}
     is_stream = input == STANDARD_STREAM

@@ -193,9 +193,10 @@ class GraphStore:
 
     def counts(self) -> tuple[int, int]:
         """How many nodes and edges there are."""
-        return tuple(  # type: ignore[return-value]  # it is a pair
+        nodes, edges = (
             self._database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("nodes", "edges")
         )
+        return nodes, edges
 
     def types(self) -> tuple[list[str], list[str]]:
         """The types of entities and of relations, sorted."""
