@@ -4,21 +4,24 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from datasets import DatasetDict
+from typing import TYPE_CHECKING, Any
 
 from .reading import Reading
 from .spert_json import read_list
-from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_of
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 
+_ENDINGS = (".jsonl", ".csv", ".parquet", ".spacy", ".bio", ".bilou", ".conll", ".iob", ".tsv")
+"""Of files in other formats; any other file is SpERT JSON."""
 
-def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | None = None) -> DatasetDict:
+
+def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | None = None) -> "DatasetDict":
     """A folder with `train.json`, `validation.json`, `test.json` (any of them) and `types.json`, or one file.
 
     Args:
@@ -47,7 +50,7 @@ def files_of(path: str | os.PathLike[str]) -> tuple[dict[str, Path], Path | None
 
 def load_files(
     files: Mapping[str, str | os.PathLike[str]], types_file: str | os.PathLike[str] | None = None
-) -> DatasetDict:
+) -> "DatasetDict":
     """Splits from files, each in the format of its ending: `.json`, `.jsonl`, `.csv`, `.parquet`, `.conll`, ….
 
     Formats that hold text and no words are split into words by the general splitter.
@@ -55,6 +58,10 @@ def load_files(
     Raises:
         ValueError: a record is refused; the message names file, record, field and value.
     """
+    from datasets import DatasetDict
+
+    from .splits import cached_split
+
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
     corpus = DatasetDict(
         {split: cached_split(_read, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}
@@ -73,9 +80,9 @@ def load_files(
 
 def _read(file: str) -> list[Any]:
     """The records of a file, in the form of SpERT JSON; what is not read is logged."""
-    from .formats import SPERT_JSON, format_of, read_records  # spaCy and others, which SpERT JSON does without
+    from .formats import read_records  # which SpERT JSON does without
 
-    if format_of(Path(file)) == SPERT_JSON:
+    if Path(file).suffix not in _ENDINGS:
         return read_list(file)
     reading = Reading()
     records = read_records(Path(file), reading)

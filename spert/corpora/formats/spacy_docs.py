@@ -6,6 +6,7 @@ these that a document has, or from the one that `Reading.spans` names. The docum
 letter; scores stand where the span categorizer puts them, in `attrs["scores"]` of the group.
 """
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...files import atomic_folder
 from ..reading import Item, Reading, Writing
-from ..schema import TEXT_FEATURES, checked_words
+from ..schema import TEXT_FIELDS, checked_words
 from ..spacy_extra import import_spacy
 from ..validation import shown
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
     from spacy.vocab import Vocab
+
+MAX_UNPACKED = 2**30
+"""Bytes that a file unpacks to at most."""
 
 GROUP = "entities"
 CATEGORIZER_GROUP = "sc"
@@ -63,7 +67,7 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     doc.ents = _without_overlaps(spans, scores)
     doc._.relations = [dict(relation) for relation in record["relations"]]
     doc.user_data[_ID] = record["id"]
-    doc.user_data |= {name: record[name] for name in TEXT_FEATURES if record.get(name) is not None}
+    doc.user_data |= {name: record[name] for name in TEXT_FIELDS if record.get(name) is not None}
     return doc
 
 
@@ -116,7 +120,7 @@ def record_of(
     """
     reading = Reading() if reading is None else reading
     spans, scores = _entities_of(doc, reading, where)
-    own = {name: _with_lists(doc.user_data[name]) for name in TEXT_FEATURES if name in doc.user_data}
+    own = {name: _with_lists(doc.user_data[name]) for name in TEXT_FIELDS if name in doc.user_data}
     if own.get("text") == doc.text and "words" in own:
         ranges = checked_words(own["words"], doc.text, None, where)
         tokens = [doc.text[start:end] for start, end in ranges]
@@ -181,6 +185,7 @@ def items(path: Path, reading: Reading) -> Iterator[Item]:
     """
     spacy = _spacy_with_extension()
     content = path.read_bytes()
+    _refuse_too_much(path, content)
     try:
         docs = spacy.tokens.DocBin().from_bytes(content)
     except Exception as error:  # of many kinds: it is whatever the bytes lead to
@@ -199,6 +204,21 @@ def _records(doc: "Doc", number: str, where: str, reading: Reading) -> list[dict
     if ("._.", EXTENSION, None, None) not in doc.user_data:
         reading.lost[f"documents without the extension {EXTENSION!r}, read as documents without relations"] += 1
     return [record_of(doc, number, where, reading)]
+
+
+def _refuse_too_much(path: Path, content: bytes) -> None:
+    """Refuse a file that unpacks to more than `MAX_UNPACKED`: spaCy would hold all of it in memory."""
+    unpacking, size = zlib.decompressobj(), 0
+    try:
+        while content and not unpacking.eof:
+            size += len(unpacking.decompress(content, 2**20))
+            content = unpacking.unconsumed_tail
+            if size > MAX_UNPACKED:
+                raise ValueError(
+                    f"{path}: expected at most {MAX_UNPACKED} bytes unpacked, got more. Divide it into several files."
+                )
+    except zlib.error:  # the reader says so
+        return
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]], writing: Writing) -> None:
