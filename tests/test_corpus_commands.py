@@ -149,7 +149,7 @@ def test_stats(root):
     done = run("stats", root / "examples" / "gazette")
     assert done.exit_code == 0
     assert "| sentences | 703 | 70 | 100 |" in done.output
-    assert "| married_to (symmetric) | 80 | 6 | 7 |" in done.output
+    assert "| married_to (symmetric) | 87 | 6 | 7 |" in done.output
     assert "duplicate" not in done.output
 
 
