@@ -23,13 +23,15 @@ class TrainingArguments:
     """The paper's settings are the defaults (sections 3.4 and 4.1)."""
 
     # Corpus
-    dataset_name: str | None = setting(None, "A corpus by name (conll04), or a folder or file of SpERT JSON.", "source")
+    dataset_name: str | None = setting(
+        None, "A corpus by name (conll04), org/name on the Hub, a folder, or a file.", "source"
+    )
     data_dir: str | None = setting(
         None, "The folder that holds the files of a named corpus. Default: they are downloaded.", "handling"
     )
-    train_file: str | None = setting(None, "SpERT JSON to train on.", "source")
-    validation_file: str | None = setting(None, "SpERT JSON to score after each epoch.", "source")
-    test_file: str | None = setting(None, "SpERT JSON to score at the end.", "source")
+    train_file: str | None = setting(None, "Annotations to train on: .json, .jsonl, .csv, .parquet, …", "source")
+    validation_file: str | None = setting(None, "Annotations to score after each epoch.", "source")
+    test_file: str | None = setting(None, "Annotations to score at the end.", "source")
     types_file: str | None = setting(
         None, "The types of your own files. Default: those that the files use, sorted by name.", "source"
     )
