@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from transformers import HfArgumentParser
 from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS, WIDTH_EMBEDDING_ROWS
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
+from .initialization import ENCODER_WEIGHTS
 from .recipes import read_recipe
 from .settings import meanings_of, setting
 
@@ -34,6 +35,13 @@ class TrainingArguments:
     train_on_validation: bool = setting(
         False, "Train on the validation split as well, as the paper does for its final scores.", on_card=True
     )
+    train_fraction: float = setting(
+        1.0,
+        "The share of the training sentences to train on, drawn by the seed. A smaller share is a part of a larger one.",
+        above=0,
+        at_most=1,
+        on_card=True,
+    )
     folds: str | None = setting(
         None, "Cross-validation: `all` folds that ade comes in (ten), or the number of folds to cut a corpus into."
     )
@@ -46,6 +54,12 @@ class TrainingArguments:
         "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
     )
     model_revision: str = setting("main", "The encoder's branch, tag or commit on the Hub.")
+    encoder_weights: str = setting(
+        "pretrained",
+        "`random`: the encoder's weights are drawn anew; `embeddings`: all but those of its embeddings are.",
+        choices=ENCODER_WEIGHTS,
+        on_card=True,
+    )
     max_span_width: int = setting(
         10,
         "The widest candidate span, in words.",
@@ -113,6 +127,9 @@ class TrainingArguments:
     freeze_encoder: bool = setting(False, "Train the heads only; the encoder stays as it is.", on_card=True)
     warmup_ratio: float = setting(
         0.1, "Share of the steps in which the rate rises linearly.", at_least=0, at_most=1, on_card=True
+    )
+    adam_bias_correction: bool = setting(
+        True, "AdamW's correction of its running means in the first steps; the original trained without it.", on_card=True
     )
     weight_decay: float = setting(0.01, "Not applied to biases and layer norms.", at_least=0, at_most=1, on_card=True)
     max_grad_norm: float = setting(1.0, "Gradients with a larger norm are scaled down to it.", above=0, on_card=True)
@@ -267,15 +284,32 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
     recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
-    if recipe is not None:
-        parser.set_defaults(**read_recipe(recipe, TrainingArguments))
-    settings = vars(parser.parse_args(argv))
+    if recipe is None:
+        return TrainingArguments(**read_flags(argv, {}))
+    settings = read_flags(argv, read_recipe(recipe, TrainingArguments))
     try:
         return TrainingArguments(**settings)
     except ValueError as error:
-        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}" if recipe else str(error)) from error
+        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}") from error
+
+
+def read_flags(
+    flags: Sequence[str], recipe: Mapping[str, Any], usage: str = "accelerate launch train_accelerate.py"
+) -> dict[str, Any]:
+    """All settings: those of the flags, else those of the recipe, else the defaults.
+
+    Args:
+        flags: the words of the command line.
+        recipe: what the recipe sets.
+        usage: the command, for messages.
+
+    Raises:
+        SystemExit: a flag is unknown, or its value has another type. The message is on standard error.
+    """
+    parser = _parser(usage)
+    parser.set_defaults(**recipe)
+    return vars(parser.parse_args(list(flags)))
 
 
 def _is_whole_number(text: str) -> bool:
@@ -283,7 +317,7 @@ def _is_whole_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 12
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(usage: str) -> argparse.ArgumentParser:
     """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
     flags: Any = dataclasses.make_dataclass(
         "Flags",
@@ -296,5 +330,5 @@ def _parser() -> argparse.ArgumentParser:
         flags,
         allow_abbrev=False,  # --learning_rat is misspelt, too
         description="Train a SpERT model with accelerate.",
-        usage="accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]",
+        usage=f"{usage} [recipe.yaml] [--flag value ...]",
     )

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import os
 import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,70 @@ import yaml
 from .settings import meanings_of
 
 
-def read_recipe(path: str | os.PathLike[str], settings: type) -> dict[str, Any]:
+STUDY_SECTIONS = ("grid", "break_down_by")
+"""What a recipe of a study holds besides settings."""
+
+Section = Callable[["SettingReader", yaml.Node, str], Any]
+"""Reads a part of a recipe that is no setting, from its node; the text names file, line and part."""
+
+
+@dataclasses.dataclass
+class SettingReader:
+    """Makes values of settings from the nodes of a YAML file.
+
+    Args:
+        path: the file, for messages.
+        settings: a dataclass whose fields are made by `settings.setting`.
+        loader: reads the nodes.
+    """
+
+    path: str | os.PathLike[str]
+    settings: type
+    loader: yaml.SafeLoader
+
+    def __post_init__(self) -> None:
+        self.fields = {field.name: field for field in dataclasses.fields(self.settings)}
+        self.meanings = meanings_of(self.settings)
+
+    def where(self, node: yaml.Node, name: object) -> str:
+        """How a message names a setting: file, line, name."""
+        return f"{self.path}, line {node.start_mark.line + 1}, {name}"
+
+    def check_name(self, node: yaml.Node) -> str:
+        """The setting that a node names.
+
+        Raises:
+            ValueError: there is no such setting; the message says which it may be.
+        """
+        name = str(node.value)
+        if name not in self.fields:
+            close = difflib.get_close_matches(name, self.fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise ValueError(f"{self.path}, line {node.start_mark.line + 1}: unknown setting {name!r}{hint}")
+        return name
+
+    def value(self, name: str, node: yaml.Node, where: str) -> Any:
+        """A value of a setting, of its type and within its bounds.
+
+        Raises:
+            ValueError: it is not; the message names the setting.
+        """
+        value = _value(self.loader, node, self.fields[name], where, self.meanings[name].secret)
+        self.meanings[name].check(where, value)
+        return value
+
+
+def read_recipe(
+    path: str | os.PathLike[str], settings: type, sections: Mapping[str, Section] | None = None
+) -> dict[str, Any]:
     """The settings in a YAML file, each of the type that its flag has and within its bounds.
 
     Args:
         settings: a dataclass whose fields are made by `settings.setting`.
+        sections: what the file may hold besides settings, by name.
+
+    Returns:
+        Settings, and what the sections' functions return, by name.
 
     Raises:
         ValueError: the file is not YAML, sets something twice or that does not exist, or has a value that cannot work.
@@ -24,25 +84,23 @@ def read_recipe(path: str | os.PathLike[str], settings: type) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     text = _read_text(path)
-    fields = {field.name: field for field in dataclasses.fields(settings)}
-    meanings = meanings_of(settings)
+    sections = sections or {}
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     try:
         loader = yaml.SafeLoader(text)
+        reader = SettingReader(path, settings, loader)
         for key, node in _entries(path, loader.get_single_node()):
-            line = key.start_mark.line + 1
             name = str(key.value)
-            where = f"{path}, line {line}, {name}"
-            if name not in fields:
-                close = difflib.get_close_matches(name, fields, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else "."
-                raise ValueError(f"{path}, line {line}: unknown setting {name!r}{hint}")
+            where = reader.where(key, name)
+            if name in STUDY_SECTIONS and name not in sections:
+                raise ValueError(f"{where}: this recipe is a study. Train its runs with `spert study`.")
+            if name not in sections:
+                reader.check_name(key)
             if name in values:
                 raise ValueError(f"{where}: expected each setting once, but line {lines[name]} sets it as well.")
-            values[name] = _value(loader, node, fields[name], where, meanings[name].secret)
-            lines[name] = line
-            meanings[name].check(where, values[name])
+            lines[name] = key.start_mark.line + 1
+            values[name] = sections[name](reader, node, where) if name in sections else reader.value(name, node, where)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
