@@ -15,6 +15,8 @@ from .commands.export import export
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
+from .commands.search import search
+from .commands.study import study
 from .commands.summary import summary
 from .commands.tune import tune
 
@@ -40,6 +42,8 @@ def about(
 
 for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
+for command in (study, search):  # they take the flags of train_accelerate.py as well
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 app.add_typer(corpus_app, name="corpus")
 
 

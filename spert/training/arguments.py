@@ -37,7 +37,7 @@ class TrainingArguments:
     )
     train_fraction: float = setting(
         1.0,
-        "The share of the training sentences to train on, drawn by the seed. A smaller share is a part of a larger one.",
+        "The share of the training sentences to train on, drawn by the seed; a smaller one is part of a larger one.",
         above=0,
         at_most=1,
         on_card=True,
@@ -129,7 +129,9 @@ class TrainingArguments:
         0.1, "Share of the steps in which the rate rises linearly.", at_least=0, at_most=1, on_card=True
     )
     adam_bias_correction: bool = setting(
-        True, "AdamW's correction of its running means in the first steps; the original trained without it.", on_card=True
+        True,
+        "AdamW's correction of its running means in the first steps; the original trained without it.",
+        on_card=True,
     )
     weight_decay: float = setting(0.01, "Not applied to biases and layer norms.", at_least=0, at_most=1, on_card=True)
     max_grad_norm: float = setting(1.0, "Gradients with a larger norm are scaled down to it.", above=0, on_card=True)

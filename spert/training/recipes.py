@@ -12,7 +12,6 @@ import yaml
 
 from .settings import meanings_of
 
-
 STUDY_SECTIONS = ("grid", "break_down_by")
 """What a recipe of a study holds besides settings."""
 
