@@ -22,7 +22,8 @@ def search(
 ) -> None:
     """Search for the best settings on the validation split. Further flags are those of train_accelerate.py."""
     from ..processes import watch_starters
-    from ..search.running import Choices, search_settings
+    from ..search.plan import Choices
+    from ..search.running import search_settings
 
     choices = Choices(
         trials=trials,

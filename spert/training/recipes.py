@@ -54,6 +54,10 @@ class SettingReader:
             raise ValueError(f"{self.path}, line {node.start_mark.line + 1}: unknown setting {name!r}{hint}")
         return name
 
+    def type_of(self, name: str) -> type:
+        """The type of a setting's values besides `None`."""
+        return _type_of(self.fields[name])
+
     def value(self, name: str, node: yaml.Node, where: str) -> Any:
         """A value of a setting, of its type and within its bounds.
 
@@ -82,24 +86,45 @@ def read_recipe(
             The message names file, line and setting.
         OSError: the file cannot be read.
     """
-    text = _read_text(path)
     sections = sections or {}
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
+
+    def read(reader: SettingReader, key: yaml.Node, node: yaml.Node) -> None:
+        name = str(key.value)
+        where = reader.where(key, name)
+        if name in STUDY_SECTIONS and name not in sections:
+            raise ValueError(f"{where}: this recipe is a study. Train its runs with `spert study`.")
+        if name not in sections:
+            reader.check_name(key)
+        if name in values:
+            raise ValueError(f"{where}: expected each setting once, but line {lines[name]} sets it as well.")
+        lines[name] = key.start_mark.line + 1
+        values[name] = sections[name](reader, node, where) if name in sections else reader.value(name, node, where)
+
+    read_nodes(path, settings, read)
+    return values
+
+
+def read_nodes(
+    path: str | os.PathLike[str], settings: type, read: Callable[[SettingReader, yaml.Node, yaml.Node], None]
+) -> None:
+    """Go through the names and values of a YAML file.
+
+    Args:
+        settings: as for `read_recipe`.
+        read: gets the reader of the file, a name's node and its value's node.
+
+    Raises:
+        ValueError: the file is not YAML, or what `read` raises.
+        OSError: the file cannot be read.
+    """
+    text = _read_text(path)
     try:
         loader = yaml.SafeLoader(text)
         reader = SettingReader(path, settings, loader)
         for key, node in _entries(path, loader.get_single_node()):
-            name = str(key.value)
-            where = reader.where(key, name)
-            if name in STUDY_SECTIONS and name not in sections:
-                raise ValueError(f"{where}: this recipe is a study. Train its runs with `spert study`.")
-            if name not in sections:
-                reader.check_name(key)
-            if name in values:
-                raise ValueError(f"{where}: expected each setting once, but line {lines[name]} sets it as well.")
-            lines[name] = key.start_mark.line + 1
-            values[name] = sections[name](reader, node, where) if name in sections else reader.value(name, node, where)
+            read(reader, key, node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -111,7 +136,6 @@ def read_recipe(
         raise ValueError(
             f"{path}: expected settings, one `name: value` a line, got values nested too deeply."
         ) from None
-    return values
 
 
 def _read_text(path: str | os.PathLike[str]) -> str:
@@ -136,9 +160,15 @@ def _entries(path: str | os.PathLike[str], node: yaml.Node | None) -> list[tuple
     return node.value
 
 
+def _type_of(field: dataclasses.Field) -> type:
+    """The type of a setting's values besides `None`."""
+    (expected,) = set(typing.get_args(field.type) or (field.type,)) - {type(None)}
+    return expected
+
+
 def _value(loader: yaml.SafeLoader, node: yaml.Node, field: dataclasses.Field, where: str, is_secret: bool) -> Any:
     """A value of the type of its setting. `null` stands for a default of `None`."""
-    (expected,) = set(typing.get_args(field.type) or (field.type,)) - {type(None)}
+    expected = _type_of(field)
     if not isinstance(node, yaml.ScalarNode):
         found = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         raise ValueError(f"{where}: expected a value of type {expected.__name__}, got {found}.")
