@@ -64,7 +64,8 @@ def break_down(
         symmetric_relations: as for `compute_scores`.
 
     Returns:
-        For each bucket its name, `f1` (the mean over runs) and `support` (the gold things in it).
+        For each bucket its name, `f1` (the mean over runs; `None` in a bucket without gold things) and `support` (the
+        number of gold things).
     """
     rows = []
     for name, start, following in zip(breakdown.buckets, breakdown.starts, (*breakdown.starts[1:], None)):
@@ -81,7 +82,7 @@ def break_down(
         ]
         f1 = sum(of_run[f"{breakdown.task}_micro_f1"] for of_run in scores) / len(runs)
         support = sum(of_type["support"] for of_type in scores[0][f"{breakdown.task}_per_type"].values())
-        rows.append({"bucket": name, "f1": f1, "support": support})
+        rows.append({"bucket": name, "f1": f1 if support else None, "support": support})
     return rows
 
 

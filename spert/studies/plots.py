@@ -1,6 +1,7 @@
 """The picture of a study: scores of its rows with deviations, and below them its breakdowns."""
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,7 +118,8 @@ def _draw_breakdown(panel: Axes, rows: Sequence[Mapping[str, Any]], name: str) -
     breakdown = BREAKDOWNS[name]
     broken = [row for row in rows if name in row.get("by", {})]
     for row in broken:
-        panel.plot([bucket["f1"] for bucket in row["by"][name]], marker=".", label=row["label"])
+        scores = [math.nan if bucket["f1"] is None else bucket["f1"] for bucket in row["by"][name]]
+        panel.plot(scores, marker=".", label=row["label"])
     buckets = broken[0]["by"][name]
     panel.set_xticks(range(len(buckets)), [f"{bucket['bucket']}\n({bucket['support']} gold)" for bucket in buckets])
     panel.set(xlabel=breakdown.title, ylabel="micro F1", title=f"{TASK_TITLES[breakdown.task]}, by {breakdown.title}")

@@ -216,6 +216,10 @@ def _cells(numbers: Mapping[str, Any], shown: Any) -> tuple[list[str], list[list
     return header, rows
 
 
+def _bucket_text(bucket: Mapping[str, Any]) -> str:
+    return "–" if bucket["f1"] is None else score_text(bucket["f1"])
+
+
 def _breakdown_title(name: str) -> str:
     breakdown = BREAKDOWNS[name]
     return f"Micro F1 ({TASK_TITLES[breakdown.task]}) by {breakdown.title}"
@@ -225,5 +229,5 @@ def _breakdown_cells(numbers: Mapping[str, Any], name: str, shown: Any) -> tuple
     broken = [row for row in numbers["rows"] if name in row.get("by", {})]
     buckets = broken[0]["by"][name] if broken else []
     header = ["settings", *(f"{bucket['bucket']} ({bucket['support']})" for bucket in buckets)]
-    rows = [[shown(row["label"]), *(score_text(bucket["f1"]) for bucket in row["by"][name])] for row in broken]
+    rows = [[shown(row["label"]), *map(_bucket_text, row["by"][name])] for row in broken]
     return header, rows
