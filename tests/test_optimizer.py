@@ -56,10 +56,8 @@ def test_it_is_torchs_with_another_rate_up_to_epsilon_and_decay():
     """The rate of torch's is multiplied by `(1 - b1**t) / sqrt(1 - b2**t)`, so that both means are as they were."""
     torch.manual_seed(0)
     own, torchs = (torch.nn.Parameter(torch.ones(4, dtype=torch.float64)) for _ in range(2))
-    optimizers = (
-        UncorrectedAdamW([own], lr=1e-3, eps=0.0),
-        torch.optim.AdamW([torchs], lr=1e-3, eps=0.0, weight_decay=0),
-    )
+    corrected = torch.optim.AdamW([torchs], lr=1e-3, eps=0.0, weight_decay=0.0)
+    optimizers = UncorrectedAdamW([own], lr=1e-3, eps=0.0), corrected
     for step in range(1, 6):
         own.grad = torchs.grad = torch.randn(4, dtype=torch.float64)
         corrected.param_groups[0]["lr"] = 1e-3 * (1 - 0.9**step) / math.sqrt(1 - 0.999**step)

@@ -144,7 +144,7 @@ def open_study(plan: Plan, choices: Choices) -> "optuna.Study":
         seed=choices.sampler_seed + len(study.trials), n_startup_trials=choices.startup_trials
     )
     study.pruner = (
-        optuna.pruners.MedianPruner(n_startup_trials=choices.startup_trials, n_warmup_steps=_UNPRUNED_EPOCHS)
+        optuna.pruners.MedianPruner(n_startup_trials=choices.startup_trials, n_warmup_steps=_UNPRUNED_EPOCHS + 1)
         if choices.prunes
         else optuna.pruners.NopPruner()
     )
