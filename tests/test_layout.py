@@ -56,7 +56,8 @@ def test_wheel_holds_package_and_shipped_files_once(wheel, root):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = {f"spert/{file.relative_to(root / 'spert')}" for file in (root / "spert").rglob("*.py")}
     shipped = {f"spert/{file.name}" for file in root.glob("*_spert.py")}
-    assert {name for name in names if name.endswith(".py")} == package | shipped
+    script = {"spert/train_accelerate.py"}  # what `spert study` and `spert search` start
+    assert {name for name in names if name.endswith(".py")} == package | shipped | script
     assert "spert/py.typed" in names
     assert not any(name.startswith(("tests/", "benchmarks/", "examples/", "train")) for name in names)
 

@@ -365,3 +365,12 @@ class TestWorkers:
             workers.start(self.run(tmp_path, "a"))
         lock.release()
         assert started == []
+
+
+def test_the_documentation_names_every_study():
+    text = (ROOT / "docs" / "studies.md").read_text()
+    results = text[text.index("## Results") :]
+    for recipe in STUDIES:
+        assert f"`{recipe.name}`" in text[: text.index("## Results")]
+        assert f"`{recipe.name}`" in results, "what it found, or that it was not run"
+        assert f" {recipe.stem}" in text[text.index("for study in") : text.index("; do")]
