@@ -12,6 +12,7 @@ from .commands.convert import convert
 from .commands.corpus import app as corpus_app
 from .commands.evaluate import evaluate
 from .commands.export import export
+from .commands.inspect import inspect
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
@@ -38,7 +39,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
+for command in (convert, predict, evaluate, inspect, tune, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 
