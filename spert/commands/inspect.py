@@ -35,7 +35,7 @@ def inspect(
     from ..corpora import load_corpus, read_spert_json, read_types, types_of
     from ..files import write_json
     from ..inspection.files import read_labels, read_scored_predictions
-    from ..inspection.inspected import Inspected, system_of
+    from ..inspection.inspected import Inspected, shown_name, system_of
     from ..inspection.page import write_page
     from ..inspection.predicting import read_with_model
     from ..inspection.printing import print_report
@@ -76,17 +76,20 @@ def inspect(
         )
         threshold = loaded.config.relation_threshold
         lowest = min(threshold.values(), default=0.4) if isinstance(threshold, dict) else threshold
-        system = system_of(model, records, predicted.readings, symmetric, lowest, predicted.given)
+        system = system_of(shown_name(model), records, predicted.readings, symmetric, lowest, predicted.given)
     else:
         assert predictions is not None
         found = read_scored_predictions(predictions, records, where, known)
-        system = system_of(str(predictions), records, [reading_of(one, symmetric) for one in found], symmetric)
+        system = system_of(
+            shown_name(predictions), records, [reading_of(one, symmetric) for one in found], symmetric
+        )
+    where_shown = f"{shown_name(dataset)}, {split}" if dataset is not None else shown_name(references)
     about = {
         "read by": system.name,
-        "sentences": f"{len(records):,} of {where}",
+        "sentences": f"{len(records):,} of {where_shown}",
         "symmetric relations": ", ".join(symmetric) or "none",
     }
-    inspected = Inspected.of(f"Mistakes of {system.name} on {where}", about, records, [system], symmetric, training)
+    inspected = Inspected.of(f"Mistakes of {system.name} on {where_shown}", about, records, [system], symmetric, training)
     saved = read_labels(labels) if labels is not None else {}
     report = report_of(inspected, saved)
     write_json(output / "report.json", report)

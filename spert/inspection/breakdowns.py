@@ -138,10 +138,10 @@ def breakdowns(
     ]
     if seen is not None:
         of_entities.append(
-            _Breakdown("seen in training", lambda thing, words, _: seen.entity(thing, words), names=SEEN_ENTITIES)
+            _Breakdown("whether it was seen in training", lambda thing, words, _: seen.entity(thing, words), names=SEEN_ENTITIES)
         )
         of_relations.append(
-            _Breakdown("seen in training", lambda thing, words, _: seen.relation(thing, words), names=SEEN_PAIRS)
+            _Breakdown("whether it was seen in training", lambda thing, words, _: seen.relation(thing, words), names=SEEN_PAIRS)
         )
     return {
         task: [{"title": one.title, "rows": _rows(one, task, tokens, sentences)} for one in each]

@@ -1,7 +1,9 @@
 """What is inspected: sentences, their annotations, and one system or two of them, with the mistakes of each."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .mistakes import Mistake, mistakes_in
@@ -112,6 +114,18 @@ def system_of(
     ]
     scores = [score for reading in readings for score in reading.relations.values() if score is not None]
     return System(name, readings, mistakes, min(scores, default=None) if threshold is None else threshold, given)
+
+
+def shown_name(name: str | os.PathLike[str] | None) -> str:
+    """How a report names a model or a file: without the folders of the machine that it was made on.
+
+    What bears the same name in every run, such as `predictions.json`, has its folder's name before it.
+    """
+    path = Path("" if name is None else name)
+    if not path.exists():
+        return str(name)
+    place = path.resolve()
+    return f"{place.parent.name}/{place.name}" if place.is_file() and place.parent.name else place.name
 
 
 def listed(mistakes: Sequence[Mistake]) -> list[Mistake]:
