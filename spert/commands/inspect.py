@@ -32,12 +32,11 @@ def inspect(
     batch_size: BatchSize = 16,
 ) -> None:
     """Look into a model's mistakes: classes, an oracle ladder, breakdowns, and every sentence."""
-    from ..corpora import load_corpus, read_spert_json, read_types, types_of
+    from ..corpora import read_spert_json, read_types, types_of
     from ..files import write_json
     from ..inspection.files import read_labels, read_scored_predictions
     from ..inspection.inspected import Inspected, shown_name, system_of
     from ..inspection.page import write_page
-    from ..inspection.predicting import read_with_model
     from ..inspection.printing import print_report
     from ..inspection.readings import reading_of
     from ..inspection.report import report_of
@@ -51,6 +50,8 @@ def inspect(
     if dataset is not None:
         if types is not None:
             raise ValueError("--types: goes with --references; a corpus brings its own types.")
+        from ..corpora import load_corpus
+
         corpus = load_corpus(dataset, data_dir, fold=fold, num_folds=num_folds)
         if Path(dataset).is_file() and fold is None:
             split = next(iter(corpus))
@@ -69,6 +70,8 @@ def inspect(
         training = read_spert_json(train_file)
     symmetric = list(known.symmetric_relations) if known else []
     if model is not None:
+        from ..inspection.predicting import read_with_model
+
         loaded, processor = load_model(model)
         symmetric = list(loaded.config.symmetric_relations)
         predicted = read_with_model(

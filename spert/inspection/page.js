@@ -3,8 +3,9 @@
 
    A sentence: id; t tokens; e entities [start, end, type]; r relations [type, head, tail], which index e; g what is
    annotated, [entities, relations]; s of each system what it found, [[index, score]] of each; m mistakes [system,
-   class, gold or -1, found or -1, score or null, proposed label or -1, 1 if the other system makes it too]; u mistakes
-   that are not listed. */
+   class, gold or -1, found or -1, score or null, proposed label or -1, shared]; u mistakes that are not listed. A
+   mistake is shared 1 if the other system misses or makes up the same in another way, and 2 if it makes an equal one,
+   which stands here once. */
 const data = JSON.parse(document.getElementById("data").textContent);
 const meta = JSON.parse(document.getElementById("meta").textContent);
 const AT_ONCE = 30;
@@ -193,7 +194,8 @@ function mistakeRow(number, mistake, isWanted) {
   select.value = labels[key] || "";
   select.className = select.value ? "set" : "";
   select.addEventListener("change", () => { setLabel(key, select.value); select.className = select.value ? "set" : ""; });
-  const who = isPair ? make("span", { class: "sys" }, mistake[6] ? `${["first", "second"][mistake[0]]} (as the other)` : `${["first", "second"][mistake[0]]} only`) : null;
+  const whose = ["first", "second"][mistake[0]];
+  const who = isPair ? make("span", { class: "sys" }, [`${whose} only`, `${whose}, the other in its way`, "both"][mistake[6]]) : null;
   return make("li", { class: isWanted ? "" : "faint" }, make("span", { class: "cls" }, title), who, make("span", {}, text),
     mistake[4] === null ? null : make("span", { class: "soft" }, (other ? "score " : "scored ") + mistake[4].toFixed(3)), select);
 }

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -52,7 +53,9 @@ def write_page(
 
 def render_page(inspected: Inspected, report: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
     """The page's HTML; arguments as for `write_page`."""
-    data = _embedded(page_data(inspected))
+    content = page_data(inspected)
+    data = _embedded(content)
+    proposed = Counter(mistake[5] for sentence in content["sentences"] for mistake in sentence["m"])
     meta = {
         "digest": hashlib.sha256(data.encode()).hexdigest()[:16],
         "labels": dict(labels or {}),
@@ -74,6 +77,7 @@ def render_page(inspected: Inspected, report: Mapping[str, Any], labels: Mapping
         most_mistakes=max(1, *counts),
         most_listed=MOST_LISTED,
         labels=LABELS,
+        proposed={name: proposed[index] for index, name in enumerate(LABELS)},
         rungs={THRESHOLD: {"title": THRESHOLD_TITLE, "rule": THRESHOLD_RULE}} | RUNGS,
         ladders=[
             _base64(draw_ladder(system["oracle_ladder"], system["rel_strict_f1_on_given_entities"]))

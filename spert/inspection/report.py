@@ -138,6 +138,7 @@ def _sentences(inspected: Inspected, entity_types: list[str], relation_types: li
 
         annotated = [[index_of(thing) for thing in getattr(gold, task)] for task in TASKS]
         found, mistakes = [], []
+        equal = [{_sides(one) for one in listed(system.mistakes[number])} for system in inspected.systems]
         elsewhere = [{same_thing(one) for one in system.mistakes[number]} for system in inspected.systems]
         for place, system in enumerate(inspected.systems):
             of_sentence = listed(system.mistakes[number])
@@ -155,6 +156,9 @@ def _sentences(inspected: Inspected, entity_types: list[str], relation_types: li
             )
             for mistake, proposal in zip(of_sentence, proposed[place][number]):
                 is_shared = len(elsewhere) > 1 and same_thing(mistake) in elsewhere[1 - place]
+                is_equal = is_shared and _sides(mistake) in equal[1 - place]
+                if is_equal and place == 1:  # the first has it
+                    continue
                 mistakes.append(
                     [
                         place,
@@ -163,7 +167,7 @@ def _sentences(inspected: Inspected, entity_types: list[str], relation_types: li
                         -1 if mistake.found is None else index_of(mistake.found),
                         _rounded(mistake.score),
                         -1 if proposal is None else label[proposal],
-                        int(is_shared),
+                        2 if is_equal else int(is_shared),
                     ]
                 )
         rows.append(
@@ -178,10 +182,17 @@ def _sentences(inspected: Inspected, entity_types: list[str], relation_types: li
                 "g": annotated,
                 "s": found,
                 "m": mistakes,
-                "u": sum(len(system.mistakes[number]) for system in inspected.systems) - len(mistakes),
+                "u": sum(
+                    len(system.mistakes[number]) - len(listed(system.mistakes[number])) for system in inspected.systems
+                ),
             }
         )
     return rows
+
+
+def _sides(mistake: Mistake) -> tuple[Any, ...]:
+    """All that tells a mistake from others of its sentence, but for its score."""
+    return (mistake.task, mistake.name, mistake.gold, mistake.found)
 
 
 def _rounded(score: float | None) -> float | None:
@@ -220,6 +231,3 @@ def count_shared(inspected: Inspected) -> list[dict[str, Any]]:
         {"task": task, "class": name, "only_first": numbers[0], "only_second": numbers[1], "both": numbers[2]}
         for (task, name), numbers in counts.items()
     ]
-
-
-__all__ = ["Mistake", "count_shared", "most_certain", "page_data", "report_of"]
