@@ -14,6 +14,7 @@ from .commands.corpus import app as corpus_app
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.graph import graph
+from .commands.inspect import inspect
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
@@ -60,7 +61,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, show, graph, evaluate, tune, score, summary, compare, export, push):
+for command in (convert, predict, show, graph, evaluate, inspect, tune, score, summary, compare, export, push):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
 for command in (study, search):  # they take the flags of train_accelerate.py as well
