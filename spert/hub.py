@@ -14,6 +14,9 @@ CARD = "README.md"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
+HANDLER = Path(__file__).with_name("handler.py")
+"""What makes a repository an Inference Endpoint; it goes up with a model that has none of its own."""
+
 _REQUIRED = ("config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _RESULTS = (
@@ -84,7 +87,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     """The files of a folder that belong to its model, by name: code, weights, processor, card, scores and pictures.
 
     Code is what the configuration files load, and what that imports. Weights are `model.safetensors`, or the parts that
-    its index names. Files of other names are never uploaded.
+    its index names. A folder without `handler.py` gets this package's. Files of other names are never uploaded.
 
     Raises:
         ValueError: the folder holds no model, or one of these files is a symbolic link.
@@ -97,7 +100,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     for name in names:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
-    names += [name for name in (*_TOKENIZER, *_RESULTS) if (place / name).is_file()]
+    names += [name for name in (*_TOKENIZER, *_RESULTS, HANDLER.name) if (place / name).is_file()]
     for name in names:
         if not _is_plain_name(name):
             raise ValueError(f"{folder}: expected names of files in this folder, got {name!r} in its configuration.")
@@ -106,6 +109,8 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
                 f"{place / name}: expected a file, got a symbolic link to {os.readlink(place / name)}. Links are never "
                 f"uploaded: put a copy of the file in its place."
             )
+    if not (place / HANDLER.name).exists():
+        return [*(place / name for name in sorted(set(names))), HANDLER]
     return [place / name for name in sorted(set(names))]
 
 

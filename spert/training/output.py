@@ -1,6 +1,7 @@
 """What a run leaves behind: model, processor, code, scores, predictions, pictures and card, in one folder."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from ..corpora import write_spert_json
 from ..evaluation.compared import PREDICTIONS
 from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
+from ..hub import HANDLER
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
@@ -21,7 +23,7 @@ def is_trained(output_dir: str | os.PathLike[str]) -> bool:
 
 
 def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
-    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last.
+    """Save what `AutoModel`, `AutoProcessor`, `pipeline` and endpoints load; all files appear whole, `config.json` last.
 
     Raises:
         OSError: a file cannot be written. What the folder held before is still there.
@@ -30,6 +32,7 @@ def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: Spe
         try:
             model.save_pretrained(staging)
             processor.save_pretrained(staging)
+            shutil.copyfile(HANDLER, staging / HANDLER.name)
         except OSError:
             raise
         except Exception as error:  # safetensors and tokenizers report a full disk by errors of their own
