@@ -80,10 +80,10 @@ def test_answers_are_those_of_the_pipeline(handler, extract, inputs, parameters)
         ({"inputs": "a", "parameters": {"relation_threshold": 2}}, "relation_threshold: expected a number from 0 to 1"),
         (
             {"inputs": "a", "parameters": {"sentences": "no"}},
-            "sentences: expected true, false or a list of ranges, got .no",
+            "sentences: expected true, false or a list of",
         ),
-        ({"inputs": "q" * 900}, "pieces by itself"),
-        ({"inputs": ["a", "q" * 900]}, r"inputs\[1\]: .*pieces by itself"),
+        ({"inputs": "-" * 900}, "pieces by itself"),
+        ({"inputs": ["a", "-" * 900]}, r"inputs\[1\]: .*pieces by itself"),
         ({"inputs": ["a", {"text": "Oslo", "entities": [{"start": 0, "end": 2}]}]}, r"inputs\[1\]: .*begins and ends"),
         ({"inputs": "\ud800"}, "a lone surrogate"),
     ],

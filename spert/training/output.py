@@ -23,7 +23,7 @@ def is_trained(output_dir: str | os.PathLike[str]) -> bool:
 
 
 def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
-    """Save what `AutoModel`, `AutoProcessor`, `pipeline` and endpoints load; all files appear whole, `config.json` last.
+    """Save what `AutoModel`, `AutoProcessor`, `pipeline` and endpoints load; files appear whole, `config.json` last.
 
     Raises:
         OSError: a file cannot be written. What the folder held before is still there.
