@@ -10,6 +10,7 @@ import typer
 from .commands.compare import compare
 from .commands.convert import convert
 from .commands.corpus import app as corpus_app
+from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.predict import predict
@@ -38,7 +39,7 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, evaluate, tune, score, summary, compare, export, push):
+for command in (convert, predict, demo, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
 app.add_typer(corpus_app, name="corpus")
 

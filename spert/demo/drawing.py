@@ -87,13 +87,14 @@ def draw(graph: Graph, types: Sequence[str], symmetric: Sequence[str] = ()) -> s
     nodes = "".join(
         _draw_node(place, graph, types, loops) for column in columns for place in column if place.node is not None
     )
-    names = [
+    names = "; ".join(
         f"{graph.nodes[edge.head].label} {edge.type} {graph.nodes[edge.tail].label}"
         for edge in sorted(edges, key=lambda edge: (edge.head, edge.tail))
-    ]
+    )
     svg = (
         f'<svg class="spert-graph" role="img" xmlns="http://www.w3.org/2000/svg" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" aria-label="{escape("; ".join(names))}">'
+        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+        f'aria-label="{escape(names)}">'
         f'<defs><marker id="spert-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
         f'orient="auto-start-reverse"><path d="M0 0L8 4L0 8Z" class="spert-arrow"/></marker></defs>'
         f"{drawn}{nodes}{labels}</svg>"
@@ -216,14 +217,28 @@ def _arrange(columns: Sequence[Sequence[_Place]], lines: Sequence[_Line]) -> tup
             place.x = x + width / 2
         labels = [_width(line.label, _LABEL_LETTER) for line in lines if line.places[0].column == number]
         x += width + max(72, 48 + max(labels, default=0))
-    _straighten(columns, lines)
-    top = min(place.y - place.height / 2 for column in columns for place in column)
-    for column in columns:
-        for place in column:
-            place.y += _MARGIN - top
-    bottom = max(place.y + place.height / 2 for column in columns for place in column)
+    bottom = 0.0
+    for part in _parts(columns, lines):
+        _straighten(part, lines)
+        top = min(place.y - place.height / 2 for column in part for place in column)
+        for column in part:
+            for place in column:
+                place.y += bottom + _MARGIN - top
+        bottom = max(place.y + place.height / 2 for column in part for place in column)
     right = max(place.x + place.width / 2 for place in columns[-1])
     return right + _MARGIN, bottom + _MARGIN
+
+
+def _parts(columns: Sequence[Sequence[_Place]], lines: Sequence[_Line]) -> list[list[list[_Place]]]:
+    """The columns of each part of the graph that no line joins to another, in the order of their first places."""
+    part_of = {id(place): number for number, place in enumerate(place for column in columns for place in column)}
+    for _ in lines:
+        for line in lines:
+            least = min(part_of[id(place)] for place in line.places)
+            for place in line.places:
+                part_of[id(place)] = least
+    numbers = sorted(set(part_of.values()))
+    return [[[place for place in column if part_of[id(place)] == number] for column in columns] for number in numbers]
 
 
 def _straighten(columns: Sequence[Sequence[_Place]], lines: Sequence[_Line]) -> None:
