@@ -11,7 +11,7 @@ NUMBER = 6
 """Texts that a page offers."""
 
 MAX_CHARACTERS = 2_000
-_WORDS = range(5, 41)
+_WORDS = range(8, 41)
 _QUOTED_OR_BRACKETED = re.compile(r"[`\"]|''|-[LR][RSC]B-")
 
 

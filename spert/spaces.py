@@ -86,6 +86,7 @@ def space_files(space_id: str, model: Pushed, examples: Sequence[str] = ()) -> d
         "requirements.txt": "".join(f"{line}\n" for line in REQUIREMENTS).encode(),
         "space.json": (json.dumps(settings, ensure_ascii=False, indent=2) + "\n").encode(),
         "app.py": (_DEMO / "app.py").read_bytes(),
+        "spert/__init__.py": b'"""The page of a model: a part of the package of this name."""\n',
         "spert/demo/style.css": (_DEMO / "style.css").read_bytes(),
     }
     return files | {f"spert/demo/{module}.py": (_DEMO / f"{module}.py").read_bytes() for module in MODULES}

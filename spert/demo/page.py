@@ -82,7 +82,7 @@ def build_page(reader: Reader, examples: Sequence[str] = ()) -> gr.Blocks:
                         files = gr.HTML(elem_id="spert-files")
         outputs = [found, picture, relations, entities, sentences, files]
 
-        def extract(typed: str | None, *values: Any) -> list[str]:
+        def shown(typed: str | None, *values: Any) -> list[str]:
             return show(reader, typed or "", _choices_of(reader, values))
 
         def opened(path: str, *values: Any) -> list[Any]:
@@ -92,13 +92,13 @@ def build_page(reader: Reader, examples: Sequence[str] = ()) -> gr.Blocks:
                 return [gr.skip(), message(error), *[""] * (_NUM_RESULTS - 1)]
             finally:
                 Path(path).unlink(missing_ok=True)  # nothing of a visitor's stays here
-            return [content, *extract(content, *values)]
+            return [content, *shown(content, *values)]
 
         inputs = [text, *choices]
         events = [run.click, page.load, *(choice.change for choice in choices)]
         gr.on(
             events,
-            extract,
+            shown,
             inputs,
             outputs,
             trigger_mode="always_last",
@@ -110,7 +110,7 @@ def build_page(reader: Reader, examples: Sequence[str] = ()) -> gr.Blocks:
         if examples:
 
             def example(index: int, *values: Any) -> list[str]:
-                return [examples[index], *extract(examples[index], *values)]
+                return [examples[index], *shown(examples[index], *values)]
 
             chosen.click(example, [chosen, *choices], [text, *outputs], api_visibility="private")
         own, first, second = choices[:3]

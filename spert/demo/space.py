@@ -1,4 +1,4 @@
-"""The page of a model on the Hub, as a Space serves it: the model's own code, at the commit that the Space was made for."""
+"""The page of a model on the Hub, as a Space serves it: with the model's own code, at one commit."""
 
 import json
 from pathlib import Path
