@@ -10,8 +10,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from transformers import CONFIG_MAPPING, AutoConfig, GenerationConfig, PreTrainedConfig
+from transformers import AutoConfig, GenerationConfig, PreTrainedConfig
 
+from .encoders_spert import checked_encoder_config, encoder_max_pieces, refuse_foreign_parts
 from .options_spert import DECODING_FIELDS, NO_ENTITY, DecodingOptions, checked_choice, checked_probability
 
 logger = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ class SpertConfig(PreTrainedConfig):
         With `return_unused_kwargs` the overrides that nobody knows are returned.
         """
         _refuse_other_model_types(config_dict.get("model_type", cls.model_type))
+        refuse_foreign_parts(config_dict, cls)
         overrides = {name: kwargs.pop(name) for name in OWN_FIELDS if name in kwargs}
         foreign = {name: value for name, value in config_dict.items() if not _is_known(name)}
         for name in foreign:
@@ -203,8 +205,8 @@ class SpertConfig(PreTrainedConfig):
             value = {int(index): label for index, label in value.items()}  # keys are strings in JSON
         if value != expected:
             raise ValueError(
-                f"SpertConfig.{name}: expected {expected!r}, which follows from entity_types, got {value!r}. Leave it "
-                f"out, and set entity_types."
+                f"SpertConfig.{name}: expected {expected!r:.200}, which follows from entity_types, got {value!r:.200}. "
+                f"Leave it out, and set entity_types."
             )
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
@@ -225,37 +227,6 @@ OWN_FIELDS = tuple(
 """The names of this class's own fields."""
 
 
-def encoder_max_pieces(encoder_config: PreTrainedConfig) -> int | None:
-    """The longest input that an encoder takes, in pieces with the special ones; `None` where it has no hard limit.
-
-    RoBERTa and its kin count positions from `pad_token_id + 1`; relative-position encoders (DeBERTa without
-    `position_biased_input`) and those without a position table have no hard limit.
-    """
-    positions = getattr(encoder_config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0:
-        return None
-    if getattr(encoder_config, "position_biased_input", True) is False:
-        return None
-    if encoder_config.model_type in _POSITIONS_AFTER_PADDING:
-        return positions - (encoder_config.pad_token_id or 0) - 1
-    return positions
-
-
-_POSITIONS_AFTER_PADDING = {
-    "camembert",
-    "data2vec-text",
-    "ibert",
-    "longformer",
-    "luke",
-    "mpnet",
-    "roberta",
-    "roberta-prelayernorm",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "xmod",
-}
-
-
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """All own fields, each checked by itself and with the others."""
     options = DecodingOptions(
@@ -272,7 +243,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("head_dropout: expected a number from 0 to below 1, got 1.0.")
     checked["span_pooling"] = checked_choice("span_pooling", values["span_pooling"], SPAN_POOLINGS)
     checked["relation_context"] = checked_choice("relation_context", values["relation_context"], RELATION_CONTEXTS)
-    checked["encoder_config"] = _checked_encoder_config(values["encoder_config"])
+    checked["encoder_config"] = checked_encoder_config(values["encoder_config"])
     return checked
 
 
@@ -319,38 +290,6 @@ def _checked_int(field: str, value: int, least: int, most: int | None) -> int:
 
 def _as_values(encoder_config: PreTrainedConfig | dict[str, Any] | None) -> dict[str, Any]:
     return encoder_config.to_dict() if isinstance(encoder_config, PreTrainedConfig) else dict(encoder_config or {})
-
-
-def _checked_encoder_config(encoder_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:
-    """A configuration object of a class that transformers ships: a dictionary can never name code to be downloaded."""
-    values: dict[str, Any]
-    if encoder_config is None:
-        values = {"model_type": "bert"}
-    elif isinstance(encoder_config, PreTrainedConfig):
-        values = {"auto_map": getattr(encoder_config, "auto_map", None), "model_type": encoder_config.model_type}
-    elif isinstance(encoder_config, dict):
-        values = dict(encoder_config)
-    else:
-        raise ValueError(
-            f"SpertConfig.encoder_config: expected a configuration or a dictionary, got "
-            f"{type(encoder_config).__name__}."
-        )
-    if values.get("auto_map"):
-        raise ValueError(
-            f"SpertConfig.encoder_config: expected an encoder whose code transformers ships, got one that names code "
-            f"of its own (auto_map: {values['auto_map']}). Take the entry out if the type "
-            f"{values.get('model_type')!r} is meant to be transformers' own."
-        )
-    model_type = values.get("model_type")
-    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
-        raise ValueError(
-            f"SpertConfig.encoder_config: expected a model_type that transformers knows (bert, roberta, …), "
-            f"got {model_type!r}."
-        )
-    if isinstance(encoder_config, PreTrainedConfig):
-        return encoder_config
-    values.pop("model_type")
-    return CONFIG_MAPPING[model_type](**values)
 
 
 SpertConfig.register_for_auto_class("AutoConfig")

@@ -5,6 +5,7 @@ tokenizer or a model.
 """
 
 import bisect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -68,7 +69,8 @@ def read_document(
 
     Args:
         item: a text; words; or a record with `text` or `tokens` (words), and with `sentences` or `entities` where the
-            caller knows them. A record with `tokens` and `relations` is an annotated one of a corpus: only its words
+            caller knows them. A record with `text` may have `words`, as results have them: the half-open character
+            range of each word. A record with `tokens` and `relations` is an annotated one of a corpus: only its words
             are read.
         split_words: a sentence to the character ranges of its words.
         split_sentences: a text to the character ranges of its sentences.
@@ -98,7 +100,7 @@ def read_document(
         document = _document_of_words(item, sentences)
         entities = None if record.get("relations") is not None else record.get("entities")
     else:
-        document = _document_of_text(item, sentences, split_words, split_sentences)
+        document = _document_of_text(item, sentences, split_words, split_sentences, record.get("words"))
         entities = record.get("entities")
     if entities is None:
         return document
@@ -141,6 +143,7 @@ def _document_of_text(
     sentences: Sentences,
     split_words: Callable[[str], list[Range]],
     split_sentences: Callable[[str], list[Range]],
+    given_words: Any = None,
 ) -> Document:
     if not isinstance(text, str):
         raise ValueError(
@@ -148,13 +151,17 @@ def _document_of_text(
             f"is_split_into_words=True."
         )
     _refuse_surrogates(text)
+    is_found = sentences is None or isinstance(sentences, bool)
     if sentences is None or sentences is True:
         characters = split_sentences(text)
     elif sentences is False:
         first = len(text) - len(text.lstrip())
         characters = [(first, len(text.rstrip()))] if text.strip() else []
     else:
-        characters = _checked_sentences(text, sentences(text) if callable(sentences) else sentences)
+        characters = _checked_ranges("sentence", text, sentences(text) if callable(sentences) else sentences)
+    if given_words is not None:
+        ranges = _checked_ranges("word", text, given_words)
+        return _document_of_ranges(text, ranges, characters if is_found else _whole(ranges, characters), is_found)
     words: list[Range] = []
     of_sentences: list[Range] = []
     for start, end in characters:
@@ -162,6 +169,28 @@ def _document_of_text(
         words += [(start + word_start, start + word_end) for word_start, word_end in split_words(text[start:end])]
         of_sentences.append((first, len(words)))
     return Document(text, words, of_sentences, characters)
+
+
+def _document_of_ranges(text: str, words: list[Range], sentences: list[Range], is_found: bool) -> Document:
+    """A document whose words were given.
+
+    Args:
+        is_found: whether the sentences were found, by somebody who did not know the words: each word then belongs to
+            the sentence in which it starts, or to the one before. Otherwise words outside of sentences are not read.
+    """
+    starts = [start for start, _ in words]
+    borders = [bisect.bisect_left(starts, start) for start, _ in sentences]
+    if is_found:
+        borders = [0, *borders[1:], len(words)]
+        ranges = [(first, last) for first, last in itertools.pairwise(borders) if first < last]
+        return Document(text, words, ranges, [(words[first][0], words[last - 1][1]) for first, last in ranges])
+    kept: list[Range] = []
+    ranges = []
+    for first, (_, end) in zip(borders, sentences):
+        inside = words[first : bisect.bisect_left(starts, end)]
+        ranges.append((len(kept), len(kept) + len(inside)))
+        kept += inside
+    return Document(text, kept, ranges, sentences)
 
 
 def _refuse_surrogates(text: str) -> None:
@@ -174,29 +203,43 @@ def _refuse_surrogates(text: str) -> None:
         ) from None
 
 
-def _checked_sentences(text: str, sentences: Any) -> list[Range]:
-    if not isinstance(sentences, Sequence) or isinstance(sentences, str):
+def _checked_ranges(kind: str, text: str, ranges: Any) -> list[Range]:
+    """The ranges of sentences or words, which are in order and do not cross."""
+    if not isinstance(ranges, Sequence) or isinstance(ranges, str):
+        choices = "True, False, a function or " if kind == "sentence" else ""
         raise ValueError(
-            f"expected `sentences` to be True, False, a function or a list of character ranges, got "
-            f"{shortened(repr(sentences))}."
+            f"expected `{kind}s` to be {choices}a list of character ranges, got {shortened(repr(ranges))}."
         )
     checked: list[Range] = []
-    for index, sentence in enumerate(sentences):
-        if not _is_range(sentence):
-            raise ValueError(f"sentence {index}: expected [start, end] in characters, got {shortened(repr(sentence))}.")
-        start, end = sentence
+    for index, given in enumerate(ranges):
+        if not _is_range(given):
+            raise ValueError(f"{kind} {index}: expected [start, end] in characters, got {shortened(repr(given))}.")
+        start, end = given
         if not 0 <= start < end <= len(text):
             raise ValueError(
-                f"sentence {index}: expected a range with start < end within the text's [0, {len(text)}), got "
+                f"{kind} {index}: expected a range with start < end within the text's [0, {len(text)}), got "
                 f"[{start}, {end})."
             )
         if checked and start < checked[-1][1]:
             raise ValueError(
-                f"sentence {index}: expected sentences in order that do not cross, got [{start}, {end}) after "
+                f"{kind} {index}: expected {kind}s in order that do not cross, got [{start}, {end}) after "
                 f"[{checked[-1][0]}, {checked[-1][1]})."
             )
         checked.append((start, end))
     return checked
+
+
+def _whole(words: list[Range], sentences: list[Range]) -> list[Range]:
+    """The caller's sentences, none of which cuts a word of the caller's."""
+    for index, (start, end) in enumerate(sentences):
+        for border in (start, end):
+            number = bisect.bisect_left(words, border, key=lambda word: word[1])  # the first word that ends after it
+            if number < len(words) and words[number][0] < border < words[number][1]:
+                raise ValueError(
+                    f"sentence {index}: expected borders between words, got [{start}, {end}), which cuts word "
+                    f"{number} at [{words[number][0]}, {words[number][1]})."
+                )
+    return sentences
 
 
 def _is_range(value: Any) -> bool:

@@ -77,7 +77,7 @@ class DocumentEncoder:
             for document in documents
             for first, last in _sentences_of(document)
         ]
-        tokenized = iter(tokenize(self.tokenizer, sentences))
+        tokenized = iter(tokenize(self.tokenizer, self.special, sentences))
         return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
 
     def _encoded(

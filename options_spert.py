@@ -4,6 +4,7 @@ The model's configuration holds them, and each call may override them: `Decoding
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -165,7 +166,7 @@ def _checked_names(field: str, names: Any) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"{field}: expected non-empty strings, got {name!r} among {list(names)!r}.")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, number in Counter(names).items() if number > 1)
     if repeated:
         raise ValueError(f"{field}: expected each name once, got {repeated} more than once.")
     return tuple(names)

@@ -1,10 +1,13 @@
 """Words to the pieces of an encoder's tokenizer, each word by itself, and the special pieces around them."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+
+_WORDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -43,28 +46,30 @@ class TokenizedSentence:
     word_pieces: list[tuple[int, int]]
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[TokenizedSentence]:
-    """The pieces of each sentence's words.
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, sentences: Sequence[Sequence[str]]
+) -> list[TokenizedSentence]:
+    """The pieces of each sentence's words, with the special ones around them.
 
+    A tokenizer reads words that come split each by itself, so that each distinct word need be read only once.
     Words that have no piece (empty, zero-width) become the unknown piece, as in the original.
 
     Raises:
         ValueError: a word has no piece, and the tokenizer has no unknown piece.
     """
-    if not sentences:
-        return []
+    pieces_of = _pieces_of_words(tokenizer, list(dict.fromkeys(itertools.chain.from_iterable(sentences))))
     tokenized = []
-    for words, encoding in zip(sentences, _encodings(tokenizer, sentences)):
-        input_ids, word_ids = list(encoding.ids), list(encoding.word_ids)
-        missing = set(range(len(words))).difference(word_ids)
-        if missing:
-            input_ids, word_ids = _with_unknown(tokenizer, words, missing)
-        ranges = [(0, 0)] * len(words)
-        for piece, word in enumerate(word_ids):
-            if word is not None:
-                start, end = ranges[word]
-                ranges[word] = (start if end else piece, piece + 1)
-        tokenized.append(TokenizedSentence(input_ids, ranges))
+    for words in sentences:
+        input_ids = list(special.before)
+        word_pieces = []
+        start = len(input_ids)
+        for word in words:
+            input_ids += pieces_of[word]
+            end = len(input_ids)
+            word_pieces.append((start, end))
+            start = end
+        input_ids += special.after
+        tokenized.append(TokenizedSentence(input_ids, word_pieces))
     return tokenized
 
 
@@ -101,32 +106,41 @@ def lacks_prefix_space(tokenizer: PreTrainedTokenizerBase) -> bool:
     return plain != spaced and "".join(spaced).startswith("Ġ")
 
 
-def _encodings(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[Any]:
+def _pieces_of_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> dict[str, list[int]]:
+    """The pieces of distinct words; each has at least one."""
+    if not words:
+        return {}
+    # Several groups, so that a tokenizer with threads has something to share out among them.
+    groups = [words[first : first + _WORDS_AT_ONCE] for first in range(0, len(words), _WORDS_AT_ONCE)]
+    pieces: list[list[int]] = []
+    for group, encoding in zip(groups, _encodings(tokenizer, groups, add_special_tokens=False)):
+        of_group: list[list[int]] = [[] for _ in group]
+        for piece, word in zip(encoding.ids, encoding.word_ids):
+            of_group[word].append(piece)
+        pieces += of_group
+    unknown = tokenizer.unk_token_id
+    for word, of_word in zip(words, pieces):
+        if of_word:
+            continue
+        if unknown is None:
+            raise ValueError(
+                f"word {word!r} has no piece, and the tokenizer has no unknown piece to stand for it. Leave such words "
+                f"out."
+            )
+        of_word.append(unknown)
+    return dict(zip(words, pieces))
+
+
+def _encodings(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]], add_special_tokens: bool = True
+) -> list[Any]:
     encoded = tokenizer(
-        sentences, is_split_into_words=True, padding=False, truncation=False, verbose=False, return_attention_mask=False
+        sentences,
+        is_split_into_words=True,
+        add_special_tokens=add_special_tokens,
+        padding=False,
+        truncation=False,
+        verbose=False,
+        return_attention_mask=False,
     )
     return encoded.encodings
-
-
-def _with_unknown(
-    tokenizer: PreTrainedTokenizerBase, words: Sequence[str], missing: set[int]
-) -> tuple[list[int], list[int | None]]:
-    unknown = tokenizer.unk_token_id
-    if unknown is None:
-        raise ValueError(
-            f"word {words[min(missing)]!r} has no piece, and the tokenizer has no unknown piece to stand for it. Leave "
-            f"such words out."
-        )
-    # A word that surely has pieces keeps the place; the words beside it are not changed by it.
-    standing = ["a" if word in missing else text for word, text in enumerate(words)]
-    (encoding,) = _encodings(tokenizer, [standing])
-    ids: list[int] = []
-    word_ids: list[int | None] = []
-    for piece, word in zip(encoding.ids, encoding.word_ids):
-        if word in missing:
-            if word_ids and word_ids[-1] == word:
-                continue
-            piece = unknown
-        ids.append(piece)
-        word_ids.append(word)
-    return ids, word_ids

@@ -145,7 +145,7 @@ class SpertPipeline(Pipeline):
         found: list[list[Any]] = [[None] * len(document.rows) for document in documents]
         for rows in self.processor.plan_batches(documents, rows_per_batch):
             batch = self.processor.pad([documents[number].rows[index] for number, index in rows]).to(self.device)
-            decoded = self.processor.decode(self.model(**batch), batch, options, return_all_scores)
+            decoded = self.processor.decode(self.model(**batch, return_dict=True), batch, options, return_all_scores)
             for (number, index), sentence in zip(rows, decoded):
                 found[number][index] = sentence
         extracted = [ExtractedDocument(document, rows, options) for document, rows in zip(documents, found)]

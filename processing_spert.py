@@ -16,9 +16,10 @@ from transformers import (
 )
 
 from .batches_spert import SpertBatch, pad_features, plan_batches
-from .configuration_spert import SpertConfig, encoder_max_pieces
+from .configuration_spert import SpertConfig
 from .decoding_spert import DecodedSentence, decode
 from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
+from .encoders_spert import encoder_max_pieces
 from .encoding_spert import OVERFLOW_POLICIES, DocumentEncoder, EncodedDocument, EncodedSentence
 from .options_spert import DecodingOptions
 from .pieces_spert import lacks_prefix_space, special_pieces
@@ -179,8 +180,8 @@ class SpertProcessor(ProcessorMixin):
 
         Args:
             text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them. A
-                record stands for either: with `text` (and `sentences`, `entities` where they are known) or with
-                `tokens` (and `entities`).
+                record stands for either: with `text` (and `words`, `sentences`, `entities` where they are known) or
+                with `tokens` (and `entities`).
             is_split_into_words: whether the input is words already. They are one sentence, and are joined by one space
                 in the result's text.
             return_tensors: `"pt"`; there is nothing else.

@@ -47,7 +47,7 @@ from spert.training.errors import run_script
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes, refuse_sharded_models
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
-from spert.training.output import DEV_SCORES, save_model, save_scores
+from spert.training.output import AFTER_THE_MODEL, DEV_SCORES, save_model, save_scores
 from spert.training.output_folder import locked, prepare_output, refuse_full_disk
 from spert.training.plots import LEARNING_CURVES, SCORES_BY_TYPE, draw_learning_curves, draw_scores_by_type
 from spert.training.repetitions import coordinator, train_runs
@@ -327,7 +327,8 @@ def end_epoch(run: Run) -> None:
         scores, _ = score(run, run.model, "validation")
         numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
         accelerator.log({f"validation_{name}": value for name, value in numbers.items()}, step=progress.step)
-        line += f", validation: entities {scores['ner_micro_f1']:.3f}, relations {scores[PRIMARY_SCORE]:.3f}"
+        line += f", validation: entities {score_text(scores['ner_micro_f1'])}, "
+        line += f"relations {score_text(scores[PRIMARY_SCORE])}"
         row |= numbers
     run.print(line)
     is_best = progress.end_epoch(row, arguments.metric_for_best_model)
@@ -384,7 +385,7 @@ def save_result(run: Run, model: SpertModel) -> None:
     run.lock.check()
     try:
         write_json(f"{folder}/{RUN}", run.record)
-        save_model(folder, model, run.processor)
+        save_model(folder, model, run.processor, AFTER_THE_MODEL)
     except OSError as error:
         latest = run.checkpoints.latest()
         kept = f"Resume from {latest} with --resume_from_checkpoint latest." if latest else "There is no checkpoint."

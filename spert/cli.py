@@ -3,9 +3,10 @@
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from .commands.compare import compare
 from .commands.convert import convert
@@ -13,11 +14,30 @@ from .commands.corpus import app as corpus_app
 from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
+from .commands.graph import graph
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
+from .commands.show import show
 from .commands.summary import summary
+from .commands.train import train
 from .commands.tune import tune
+
+
+class SuggestingCommand(TyperCommand):
+    """Says which option was meant by a misspelt one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of a command."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # NoSuchOption, which typer has of its own or of click, by its version
+            close = getattr(error, "possibilities", None)
+            if close and hasattr(error, "message"):
+                error.message = f"{error.message.rstrip('.')}. Did you mean {' or '.join(sorted(close))}?"
+                error.possibilities = None  # type: ignore[attr-defined]  # or they are listed again
+            raise
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,9 +59,13 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, demo, evaluate, tune, score, summary, compare, export, push):
+for command in (convert, predict, show, graph, demo, evaluate, tune, score, summary, compare, export, push):
     app.command()(command)
+app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
 app.add_typer(corpus_app, name="corpus")
+for group in (app, corpus_app):
+    for registered in group.registered_commands:
+        registered.cls = SuggestingCommand
 
 
 def main() -> None:
@@ -49,7 +73,7 @@ def main() -> None:
     _open_standard_streams()
     try:
         try:
-            app()
+            app(prog_name="spert")
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever reads our output, such as `head`, has enough of it

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import BertTokenizer
 
-from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig, encoder_max_pieces
+from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
 from .corpora.types import CorpusTypes
+from .encoders_spert import encoder_max_pieces
 from .files import read_json
 from .modeling_spert import SpertModel
 from .processing_spert import SpertProcessor

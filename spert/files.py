@@ -4,19 +4,45 @@ A reader sees the old file or the whole new one, never half of one. A killed pro
 as `.metrics.json.0f3a9c1e.spert-partial`; `remove_partials` removes these, and nothing else.
 """
 
+import glob
 import json
 import math
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 _PARTIAL_NAME = re.compile(r"\..+\.[0-9a-z]+\.spert-partial", re.DOTALL)
 """The names of files and folders that are being written, and of no others: `.{name}.{tag}.spert-partial`."""
+
+
+STANDARD_STREAM = "-"
+"""The name that stands for standard input or standard output on the command line."""
+
+
+def matching(name: str) -> list[Path]:
+    """The files and folders that a name on the command line stands for: itself, or what matches it as a pattern.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name, or nothing that matches.
+    """
+    if os.path.lexists(name):
+        return [Path(name)]
+    found = sorted(glob.glob(name, recursive=True), key=by_number)
+    if not found and glob.has_magic(name):
+        raise FileNotFoundError(f"{name}: expected a pattern that matches files, got one that matches nothing.")
+    if not found:
+        raise FileNotFoundError(f"{name}: expected a file or a folder, got nothing of that name.")
+    return list(map(Path, found))
+
+
+def by_number(name: str) -> list[str | int]:
+    """A sorting key by which `part-10` comes after `part-9`."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def partial_path(place: str | os.PathLike[str], tag: str | None = None) -> Path:
@@ -96,12 +122,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str], last: str = "config.json", outdated: Sequence[str] = ()
+) -> Iterator[Path]:
     """A folder to write into, whose files move to `path` when the block succeeds.
 
     Files that stand at `path` under the same names are replaced, others stay. Where the block wrote the file `last`, an
     old one is removed before the other files move, and the new one moves after them: a model folder without
     `config.json` does not load, so that old and new files are never loaded together.
+
+    Args:
+        outdated: names of files that mean nothing without the old `last`, and are removed with it.
     """
     target = Path(path)
     target.mkdir(parents=True, exist_ok=True)
@@ -112,6 +143,8 @@ def atomic_folder(path: str | os.PathLike[str], last: str = "config.json") -> It
         files = sorted((file for file in staging.rglob("*") if file.is_file()), key=lambda file: file.name == last)
         if (staging / last).is_file():
             (target / last).unlink(missing_ok=True)
+            for name in outdated:
+                (target / name).unlink(missing_ok=True)
         for file in files:
             place = target / file.relative_to(staging)
             place.parent.mkdir(parents=True, exist_ok=True)

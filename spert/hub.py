@@ -21,7 +21,8 @@ HANDLER = Path(__file__).with_name("handler.py")
 
 _REQUIRED = ("config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-_RESULTS = (
+TUNING_RESULTS = ("tuning.json", "calibration.png", "precision_recall.png")
+RESULTS = (
     CARD,
     "metrics.json",
     "metrics_without_overlapping.json",
@@ -29,9 +30,7 @@ _RESULTS = (
     "dev_scores.json",
     "learning_curves.png",
     "scores_by_type.png",
-    "tuning.json",
-    "calibration.png",
-    "precision_recall.png",
+    *TUNING_RESULTS,
 )
 """What training and tuning write beside the model; predictions and `run.json` stay, for they hold text and paths."""
 
@@ -141,11 +140,11 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     for name in _REQUIRED:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}.")
-    names = [*_REQUIRED, *_weights(place), *_code(place)]
+    names = [*_REQUIRED, *weight_files(place), *_code(place)]
     for name in names:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
-    names += [name for name in (*_TOKENIZER, *_RESULTS, HANDLER.name) if (place / name).is_file()]
+    names += [name for name in (*_TOKENIZER, *RESULTS, HANDLER.name) if (place / name).is_file()]
     for name in names:
         if not _is_plain_name(name):
             raise ValueError(f"{folder}: expected names of files in this folder, got {name!r} in its configuration.")
@@ -173,15 +172,20 @@ def check_token(token: str | None = None) -> str:
         ) from error
 
 
-def _weights(folder: Path) -> list[str]:
-    if not (folder / WEIGHTS_INDEX).is_file():
+def weight_files(folder: Path) -> list[str]:
+    """The names of the files that transformers reads a model's weights from: one, or an index and its parts.
+
+    Raises:
+        ValueError: the index does not name files in this folder.
+    """
+    if (folder / WEIGHTS).exists() or not (folder / WEIGHTS_INDEX).is_file():
         return [WEIGHTS]
     index = read_json(folder / WEIGHTS_INDEX)
     parts = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(parts, dict) or not parts or not all(_is_plain_name(part) for part in parts.values()):
         raise ValueError(
-            f"{folder / WEIGHTS_INDEX}: expected 'weight_map' from tensors to names of files in this folder, got "
-            f"{parts!r}."
+            f"{folder / WEIGHTS_INDEX}, field 'weight_map': expected for each tensor the name of a file in this "
+            f"folder, got {parts!r:.200}."
         )
     return [WEIGHTS_INDEX, *sorted(set(parts.values()))]
 

@@ -233,7 +233,7 @@ def _extract(
         for rows in processor.plan_batches(documents, batch_size):
             batch = processor.pad([documents[number].rows[index] for number, index in rows])
             batch.to(model.device)
-            outputs = model(**batch)
+            outputs = model(**batch, return_dict=True)
             if model.device.type == "cpu":
                 decode(outputs, batch, rows)
                 continue

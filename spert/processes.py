@@ -21,7 +21,8 @@ _watched: list[psutil.Process | None] = []
 
 def as_starter(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment for processes that end when this process does, because they call [`watch_starters`]."""
-    return {**environment, _STARTED_BY: str(os.getpid())}
+    this = psutil.Process()
+    return {**environment, _STARTED_BY: f"{this.pid} {this.create_time()}"}
 
 
 def is_launch(command: Sequence[str]) -> bool:
@@ -82,7 +83,10 @@ def _starters() -> list[psutil.Process | None]:
     """The processes that must live as long as this one; `None` stands for one that is gone already."""
     starters = []
     if _STARTED_BY in os.environ:
-        starters.append(_process(int(os.environ[_STARTED_BY])))
+        number, started = os.environ[_STARTED_BY].split()
+        starter = _process(int(number))
+        is_another = starter is not None and abs(starter.create_time() - float(started)) > 1.0
+        starters.append(None if is_another else starter)
     parent = _process(os.getppid())
     if parent is not None and ("TORCHELASTIC_RUN_ID" in os.environ or is_launch(command_of(parent))):
         starters.append(parent)

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from .files import parse_json
 
@@ -16,6 +16,9 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 PARTIAL = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 """As [`STRICT`], for files of which only some fields are read."""
 
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A score: a number between 0 and 1."""
+
 
 def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
     """Read a JSON file of a known schema.
@@ -25,26 +28,51 @@ def read_checked(path: str | os.PathLike[str], schema: TypeAdapter[T]) -> T:
         OSError: it cannot be read.
     """
     content = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf")
-    try:
-        checked = schema.validate_json(content)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        if fault["type"] == "json_invalid":
-            raise ValueError(f"{path}: expected JSON: {fault['msg'].removeprefix('Invalid JSON: ')}.") from error
-        field = ".".join(map(str, fault["loc"]))
-        place = f"{path}, {field}" if field else f"{path}"
-        if fault["type"] == "missing":
-            raise ValueError(f"{place}: expected a value, but the field is missing.") from error
-        if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise ValueError(f"{place}: expected no field of this name.") from error
-        shown = repr(fault["input"])
-        shown = shown if len(shown) <= 100 else shown[:100] + "…"
-        raise ValueError(f"{place}: {_expected(fault['msg'])}, got {shown}.") from error
+    checked = parse_checked(content, schema, str(path))
     try:
         parse_json(content)  # refuses what pydantic takes: a field that is named twice
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return checked
+
+
+def parse_checked(content: bytes, schema: TypeAdapter[T], where: str) -> T:
+    """Parse JSON of a known schema.
+
+    Args:
+        where: what the content is, for errors: a file, or a file and a line.
+
+    Raises:
+        ValueError: it is not JSON, or has another schema. The message names `where`, field and value.
+    """
+    try:
+        return schema.validate_json(content)
+    except ValidationError as error:
+        raise _as_value_error(error, where) from error
+
+
+def check_value(value: object, schema: TypeAdapter[T], where: str) -> T:
+    """As [`parse_checked`], for a value that is parsed already."""
+    try:
+        return schema.validate_python(value)
+    except ValidationError as error:
+        raise _as_value_error(error, where) from error
+
+
+def _as_value_error(error: ValidationError, where: str) -> ValueError:
+    """The first fault, in the words of this project."""
+    fault = error.errors(include_url=False)[0]
+    if fault["type"] == "json_invalid":
+        return ValueError(f"{where}: expected JSON: {fault['msg'].removeprefix('Invalid JSON: ')}.")
+    field = ".".join(map(str, fault["loc"]))
+    place = f"{where}, {field}" if field else where
+    if fault["type"] == "missing":
+        return ValueError(f"{place}: expected a value, but the field is missing.")
+    if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return ValueError(f"{place}: expected no field of this name.")
+    shown = repr(fault["input"])
+    shown = shown if len(shown) <= 100 else shown[:100] + "…"
+    return ValueError(f"{place}: {_expected(fault['msg'])}, got {shown}.")
 
 
 def _expected(message: str) -> str:

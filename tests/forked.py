@@ -17,7 +17,7 @@ from unittest import mock
 
 from tests.runs import ROOT, command, variables
 
-_PRELOADED = ["train_accelerate", "spert.cli", "spert.extraction.worker", "tests.forked"]
+_PRELOADED = ["train_accelerate", "spert.cli", "spert.extraction.workers", "tests.forked"]
 _TRAIN, _SPERT = "train_accelerate.py", "spert"
 _context = multiprocessing.get_context("forkserver")
 

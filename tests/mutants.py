@@ -28,12 +28,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 TESTS = {
+    "batches_spert.py": "processing windows prediction",
     "candidates_spert.py": "golden spans modeling",
     "collating_spert.py": "golden collating",
     "decoding_spert.py": "decoding windows golden modeling::TestGivenEntities",
     "documents_spert.py": "document_input pipeline windows",
+    "encoders_spert.py": "configuration",
     "encoding_spert.py": "windows processing",
     "heads_spert.py": "golden modeling",
+    "losses_spert.py": "golden modeling",
     "modeling_spert.py": "golden modeling",
     "options_spert.py": "decoding configuration pipeline",
     "pieces_spert.py": "processing windows",
@@ -42,11 +45,20 @@ TESTS = {
     "results_spert.py": "windows pipeline",
     "sampling_spert.py": "sampling collating",
     "spans_spert.py": "spans golden modeling",
+    "weights_spert.py": "loading",
     "windows_spert.py": "windows",
+    "spert/corpora/checking.py": "corpora corpus_commands",
     "spert/corpora/columnar.py": "columnar",
     "spert/corpora/folds.py": "folds",
     "spert/evaluation/scores.py": "scores golden",
+    "spert/extraction/outputs.py": "extraction_runs extraction",
+    "spert/extraction/plan.py": "extraction_runs extraction",
+    "spert/extraction/records.py": "extraction_bad_records extraction",
+    "spert/extraction/shards.py": "extraction_runs extraction",
+    "spert/extraction/sinks.py": "extraction_bad_records extraction",
+    "spert/extraction/sources.py": "extraction_bad_records extraction",
     "spert/training/batches.py": "batches training::TestBatches",
+    "spert/training/checkpoints.py": "checkpoint_files checkpoints",
 }
 """The files that are mutated, and the names of their test files (or of a class in one), the likeliest to fail first."""
 

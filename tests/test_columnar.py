@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spert.corpora.columnar import checked_table
-from spert.corpora.schema import FEATURES, TEXT_FEATURES, checked_record
+from spert.corpora.columns import FEATURES, TEXT_FEATURES
+from spert.corpora.schema import checked_record
 from spert.corpora.types import CorpusTypes, TypeName
 from tests import tiny
 

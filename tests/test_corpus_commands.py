@@ -148,7 +148,7 @@ def test_sentences_too_long_for_an_encoder(folder, tiny_bert_folder):
 def test_stats(root):
     done = run("stats", root / "examples" / "gazette")
     assert done.exit_code == 0
-    assert "| sentences | 641 | 70 | 100 |" in done.output
+    assert "| sentences | 703 | 70 | 100 |" in done.output
     assert "| married_to (symmetric) | 80 | 6 | 7 |" in done.output
     assert "duplicate" not in done.output
 

@@ -113,6 +113,71 @@ class TestForms:
             assert document.words[first:last] == expected
 
 
+class TestGivenWords:
+    WORDS = [(0, 8), (9, 15), (16, 25), (31, 38), (38, 46), (47, 51)]
+
+    def test_with_sentences_that_are_found(self):
+        """A word that reaches into the next sentence belongs to the one in which it starts, which grows."""
+        document = read({"text": TEXT, "words": [list(word) for word in self.WORDS]})
+        assert document.words == self.WORDS
+        assert document.sentences == [(0, 5), (5, 6)]
+        assert document.sentence_characters == [(0, 46), (47, 51)]
+
+    def test_with_the_callers_sentences(self):
+        record = {"text": TEXT, "words": self.WORDS, "sentences": [[0, 15], [16, 30], [46, 52]]}
+        document = read(record)
+        assert document.words == [(0, 8), (9, 15), (16, 25), (47, 51)], "what lies outside is not read"
+        assert document.sentences == [(0, 2), (2, 3), (3, 4)]
+        assert document.sentence_characters == [(0, 15), (16, 30), (46, 52)]
+
+    def test_a_result_is_read_again_as_it_is(self):
+        document = read(TEXT)
+        again = read({"text": TEXT, "words": document.words, "sentences": SENTENCES})
+        assert again == document == read({"text": TEXT, "words": document.words})
+        assert read({"text": TEXT, "words": []}).words == []
+        assert read({"text": TEXT, "words": None}) == document
+
+    def test_given_entities_stand_on_them(self):
+        entity = {"start": 0, "end": 15}
+        document = read({"text": TEXT, "words": self.WORDS, "entities": [entity]}, sentences=False)
+        assert document.given == [GivenEntity(0, 2, None)]
+        with pytest.raises(ValueError, match="expected a span that begins and ends with a word"):
+            read({"text": TEXT, "words": self.WORDS, "entities": [{"start": 0, "end": 3}]})
+
+    @pytest.mark.parametrize(
+        ("record", "message"),
+        [
+            ({"words": ["Ada"]}, r"word 0: expected \[start, end\] in characters, got \"'Ada'\""),
+            ({"words": [[0, 8], [7, 9]]}, r"word 1: expected words in order that do not cross, got \[7, 9\) after"),
+            ({"words": [[0, 99]]}, r"word 0: expected a range with start < end within the text's \[0, 52\)"),
+            ({"words": 3}, "expected `words` to be a list of character ranges, got '3'"),
+            (
+                {"words": [[0, 8]], "sentences": [[0, 4]]},
+                r"sentence 0: expected borders between words, got \[0, 4\), which cuts word 0 at \[0, 8\)",
+            ),
+            ({"words": [[0, 8]], "sentences": [[4, 8]]}, "which cuts word 0"),
+        ],
+    )
+    def test_refuses(self, record, message):
+        with pytest.raises(ValueError, match=message):
+            read({"text": TEXT, **record})
+
+    @settings(deadline=None)
+    @given(st.text(alphabet="aB. \n!ก東", max_size=30), st.data())
+    def test_any_words_of_any_text(self, text, data):
+        """Every word that is given is read, once and in order, and every sentence holds its words."""
+        cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=10)))
+        words = [(start, end) for start, end in zip(cuts[::2], cuts[1::2])]
+        for sentences in (None, False):
+            document = read({"text": text, "words": words}, sentences=sentences)
+            assert document.words == (words if document.sentences else [])
+            assert [word for first, last in document.sentences for word in range(first, last)] == list(
+                range(len(document.words))
+            )
+            for (first, last), (start, end) in zip(document.sentences, document.sentence_characters):
+                assert (start, end) == (document.words[first][0], document.words[last - 1][1])
+
+
 class TestGivenEntities:
     def test_of_text_and_words(self):
         given = [GivenEntity(0, 2, "Person"), GivenEntity(6, 7, None)]

@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from spert.cli import app
-from spert.training.arguments import parse_arguments
+from spert.training.arguments import flags_of_training, parse_arguments
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -99,12 +99,17 @@ def test_make_targets_exist(document):
             assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "docs/extraction.md", "docs/results.md"])
+COMMAND_DOCUMENTS = ["command_line", "extraction", "graphs", "results", "training"]
+
+
+@pytest.mark.parametrize("document", ["README", *map("docs/".__add__, COMMAND_DOCUMENTS)])
 def test_spert_commands_take_the_flags_that_are_shown(document):
-    shown = [words for words in commands(document) if words[0] == "spert" and words[1] != "corpus"]
+    shown = [words for words in commands(f"{document}.md") if words[0] == "spert" and words[1] != "corpus"]
     assert shown
     for words in shown:
         help_text = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+        if words[1] == "train":  # which passes all other flags on
+            help_text += flags_of_training().format_help()
         flags = {flag.strip("[]") for flag in words if flag.strip("[]").startswith("--")}
         for flag in flags:
             assert re.search(rf"{flag}\b", help_text), (words[1], flag)
@@ -173,6 +178,13 @@ def test_benchmarks_run(benchmark, saved_model, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_graphs_runs(benchmark):
+    pytest.importorskip("rdflib")
+    shown = benchmark("graphs", "--records", "50", "--names", "20", "--formats", "csv,ttl")
+    assert "50 records" in shown
+    assert "triples." in shown
+
+
 def test_the_benchmark_of_bulk_extraction_runs(benchmark, data_dir):
     """It is killed once and resumed, on one process; the default is twice and on two."""
     flags = ["--sentences", 600, "--shard_size", 20, "--batch_size", 4, "--kills", 1, "--num_processes", 1]

@@ -33,6 +33,7 @@ BAD = {
     '{"text": "Oslo", "text": "Quito"}': ": expected JSON: the field 'text' stands there twice.",
     '{"text": "Oslo"': ": expected JSON: Expecting ',' delimiter, at character 16.",
     '{"text": null}': ", field 'text': expected a text or a list of words, got None.",
+    '{"text": [' + "1234567890, " * 9 + "1]}": "got [1234567890, 1234567890, 1234567890, 1234567890, 12345678….",
     '{"tokens": ["Oslo", 1]}': ", field 'tokens': expected a text or a list of words, got ['Oslo', 1].",
     '{"n": 1}': ": expected a field 'tokens' or 'text', got only ['n'].",
     "null": ": expected a text or a list of words, got None.",
@@ -41,6 +42,23 @@ BAD = {
     '{"text": "Oslo", "sentences": [[0, 9]]}': ": sentence 0: expected a range with start < end within the text's",
     json.dumps({"tokens": ["-" * 900]}): ": word 0 ('---",
 }
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "txt", "parquet"])
+def test_only_the_wanted_entries_are_read(tmp_path, ending):
+    path = tmp_path / f"in.{ending}"
+    texts = [f"text {number}" for number in range(5)]
+    if ending == "parquet":
+        pq.write_table(pa.table({"text": texts}), path)
+    elif ending == "json":
+        path.write_text(json.dumps(texts))
+    else:
+        path.write_text("".join(f"{json.dumps(text) if ending == 'jsonl' else text}\n" for text in texts))
+    source = open_source(str(path))
+    assert source.length == 5
+    read = [(entry.number, entry.value) for entry in source.read({1, 3, 4}.__contains__)]
+    assert [number for number, _ in read] == [1, 3, 4]
+    assert [value["text"] if ending == "parquet" else value for _, value in read] == [texts[1], texts[3], texts[4]]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "parquet"])

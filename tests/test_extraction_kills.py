@@ -91,30 +91,6 @@ def test_twenty_random_moments(saved_model, source, tmp_path, kind, processes):
 
 
 @pytest.mark.slow
-def test_a_kill_frees_the_lock(tmp_path):
-    program = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from spert.extraction.lock import run_lock\n"
-        "with run_lock(Path(sys.argv[1])):\n"
-        "    print('held', flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    from spert.extraction.lock import run_lock
-
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program, tmp_path], env=variables(), stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RuntimeError, match=f"another run is at work here: process {holder.pid} on"), run_lock(tmp_path):
-        pass
-    holder.kill()
-    holder.wait()
-    with run_lock(tmp_path):
-        pass
-
-
-@pytest.mark.slow
 def test_no_standard_streams_no_utf8_and_a_name_of_every_kind(saved_model, tmp_path):
     folder = tmp_path / "a b" / "Größe 数据"
     folder.mkdir(parents=True)

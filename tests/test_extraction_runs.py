@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spert.extraction import bulk
-from spert.extraction.lock import run_lock
 from spert.extraction.outputs import output_of
-from spert.extraction.shards import Shards
+from spert.extraction.shards import Shards, read_record
 from spert.extraction.sources import open_source
+from spert.locks import FolderLock
 from tests import tiny
 from tests.extracting import lines, names_in, predict_files, written
 
@@ -173,7 +173,7 @@ class TestNothingIsMadeBeforeAllIsChecked:
 
 class TestGoingOn:
     def test_finished_shards_are_not_made_again(self, saved_model, source, tmp_path, interrupted, monkeypatch):
-        monkeypatch.setattr("spert.commands.predict.load_model", None)  # which nobody needs
+        monkeypatch.setattr("spert.commands.shared.load_model", None)  # which nobody needs
         predict_files(saved_model, source, tmp_path / "out.jsonl", *FLAGS, "--resume")
         assert_complete(tmp_path / "out.jsonl")
 
@@ -247,7 +247,7 @@ class TestGoingOn:
         predict_files(saved_model, source, target, *FLAGS)
         before = target.stat().st_mtime_ns
         with monkeypatch.context() as patch:
-            patch.setattr("spert.commands.predict.load_model", None)
+            patch.setattr("spert.commands.shared.load_model", None)
             printed = predict_files(saved_model, source, target, *FLAGS, "--resume")
         assert "out.jsonl: was finished before, there is nothing to do." in printed
         assert target.stat().st_mtime_ns == before
@@ -299,11 +299,11 @@ class TestGoingOn:
 
 def test_two_runs_at_once(saved_model, source, tmp_path):
     target = tmp_path / "out.jsonl"
-    with run_lock(tmp_path / "out.jsonl.shards"):
+    with FolderLock(tmp_path / "out.jsonl.shards", "--output"):
         for flags in ([], ["--resume"]):
             error = predict_files(saved_model, source, target, *flags, code=1)
-            assert f"another run is at work here: process {os.getpid()} on " in error
-            assert "since 20" in error
+            assert f"expected a folder that nobody writes to, but process {os.getpid()} on " in error
+            assert "(since 20" in error
     predict_files(saved_model, source, target)
     assert_complete(target)
 
@@ -405,10 +405,18 @@ class TestFaults:
         def stop(*args, **kwargs):
             os.kill(os.getpid(), signal.SIGTERM)
 
-        monkeypatch.setattr("spert.commands.predict.load_model", stop)
+        monkeypatch.setattr("spert.commands.shared.load_model", stop)
         printed = predict_files(saved_model, source, tmp_path / "out.jsonl", code=143)
         assert "No shard was finished, and nothing is left behind: run the same command again." in printed
         assert names_in(tmp_path) == ["in.jsonl"]
+
+
+def test_a_record_that_lacks_a_part_is_none(tmp_path):
+    record = {"plan": {}, "sizes": {}, "refused": 0}
+    assert read_record(written(tmp_path / "whole.json", [record])) == record
+    for part in record:
+        rest = {name: value for name, value in record.items() if name != part}
+        assert read_record(written(tmp_path / f"{part}.json", [rest])) is None
 
 
 def test_the_record_of_a_run(saved_model, source, tmp_path):

@@ -1,6 +1,7 @@
 """Annotated text as other tools write it, and every way to it and back."""
 
 import json
+import zlib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from spert.cli import app
 from spert.corpora.documents import Reading
 from spert.corpora.formats import FORMATS, format_of, read_records, write_records
 from spert.corpora.statistics import overlapping
+from tests.checkpoint_parts import full_disk
 
 RECORDS = [
     {
@@ -548,6 +550,28 @@ class TestOddFiles:
         reading = Reading()
         read_records(tmp_path / "x.spacy", reading)
         assert reading.lost["documents without the extension 'relations', read as documents without relations"] == 1
+
+    def test_a_doc_bin_that_unpacks_to_too_much(self, tmp_path, monkeypatch):
+        pytest.importorskip("spacy")
+        file = tmp_path / "x.spacy"
+        write_records(file, RECORDS)
+        size = len(zlib.decompress(file.read_bytes()))
+        monkeypatch.setattr("spert.corpora.formats.spacy_docs.MAX_UNPACKED", size)
+        assert len(list(read_records(file, Reading()))) == len(RECORDS)
+        monkeypatch.setattr("spert.corpora.formats.spacy_docs.MAX_UNPACKED", size - 1)
+        with pytest.raises(ValueError, match=rf"x\.spacy: expected at most {size - 1} bytes unpacked, got more"):
+            read_records(file, Reading())
+
+    @pytest.mark.parametrize("name", ENDINGS)
+    def test_a_full_disk_leaves_nothing_of_a_converted_file(self, name, tmp_path):
+        if name == "spacy":
+            pytest.importorskip("spacy")
+        record = RECORDS[0] | {"id": "a"} if name == "brat" else RECORDS[0]
+        if name == "columns":
+            record = record | {"entities": [], "relations": []}
+        with pytest.raises(OSError, match="File too large"), full_disk(8):
+            write_records(tmp_path / "out" / ENDINGS[name], [record], name)
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
     def test_words_that_are_not_in_their_text_are_no_json_lines(self, tmp_path):
         record = {"id": "x", "tokens": ["-LRB-"], "entities": [], "relations": [], "text": "(", "words": [[0, 1]]}

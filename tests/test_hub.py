@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from spert import SpertModel, SpertProcessor
 from spert.cli import app
 from spert.hub import check_token, files_to_push, push_folder
+from spert.locks import LOCK_FILES
 from tests import tiny
 from tests.hub_server import HubServer
-from tests.runs import settings, train_here
+from tests.runs import command, settings, train_here
 from tests.tolerance import assert_close
 
 ROOT = Path(__file__).parent.parent
@@ -209,6 +210,26 @@ def test_training_pushes_its_result(local, small_corpus, small_encoder, tmp_path
         assert b"hf_writer" not in file.read_bytes(), file
 
 
+@pytest.mark.slow
+def test_a_training_process_pushes_its_result_and_nothing_else(hub, small_corpus, small_encoder, tmp_path):
+    output = tmp_path / "spert-small"
+    flags = settings(small_corpus, small_encoder, max_train_steps=1, hub_model_id="org/spert-small")
+    words = command([sys.executable], output, *flags, "--push_to_hub", "--hub_private_repo")
+    done = subprocess.run(
+        words, env=environment(hub, tmp_path, "hf_writer"), cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    repo = hub.repos["org/spert-small"]
+    assert repo.private
+    assert len(repo.commits) == 2, "an empty one, and one with everything"
+    commit, files = repo.commits[-1]
+    assert f"Uploaded: {hub.url}/org/spert-small/commit/{commit}" in done.stdout
+    assert files.keys() == {file.name for file in files_to_push(output)}
+    assert not [name for name in files if name.startswith(".")]
+    for file in output.rglob("*"):
+        assert file.is_dir() or b"hf_writer" not in file.read_bytes(), file
+
+
 @pytest.fixture
 def model_folder(saved_model, tmp_path):
     return Path(shutil.copytree(saved_model, tmp_path / "model"))
@@ -235,6 +256,7 @@ class TestWhatGoesUp:
             "vocab.bak",
             "metrics_private.json",
             "model-1.safetensors",
+            *LOCK_FILES,
         ]
         for name in foreign:
             (model_folder / name).write_text("secret")
@@ -276,8 +298,9 @@ class TestWhatGoesUp:
 
     @pytest.mark.parametrize("parts", ["{}", '{"weight_map": {"a": "../secret"}}', '{"weight_map": {"a": 1}}', "[]"])
     def test_an_index_that_names_no_parts(self, model_folder, parts):
+        (model_folder / "model.safetensors").unlink()
         (model_folder / "model.safetensors.index.json").write_text(parts)
-        with pytest.raises(ValueError, match=r"index\.json: expected 'weight_map' from tensors to names of files"):
+        with pytest.raises(ValueError, match=r"index\.json, field 'weight_map': expected for each tensor"):
             files_to_push(model_folder)
 
     @pytest.mark.parametrize("name", ["model.safetensors", "spans_spert.py", "modeling_spert.py"])

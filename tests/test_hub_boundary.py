@@ -22,6 +22,7 @@ SHIPPED = {
     "configuration_spert.py",
     "decoding_spert.py",
     "documents_spert.py",
+    "encoders_spert.py",
     "encoding_spert.py",
     "heads_spert.py",
     "losses_spert.py",
@@ -53,7 +54,8 @@ IMPORTED = {"regex", "torch", "transformers"}
 # Which shipped file may import which, at run time.
 MAY_IMPORT = {
     "options_spert": set(),
-    "configuration_spert": {"options_spert"},
+    "encoders_spert": set(),
+    "configuration_spert": {"encoders_spert", "options_spert"},
     "heads_spert": set(),
     "candidates_spert": {"spans_spert"},
     "spans_spert": set(),
@@ -86,6 +88,7 @@ MAY_IMPORT = {
         "configuration_spert",
         "decoding_spert",
         "documents_spert",
+        "encoders_spert",
         "encoding_spert",
         "options_spert",
         "pieces_spert",

@@ -1,6 +1,7 @@
 """Models that are damaged, incomplete or hostile are refused when they are loaded; results that are not finite, too."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel
+from transformers import AutoModel, pipeline
 
 from spert import SpertModel, SpertProcessor
 from spert.cli import main
+from spert.commands.model_files import fields_that_fail
 from spert.commands.shared import load_model
 from spert.decoding_spert import decode
+from spert.prediction import predict
 from spert.weights_spert import refuse_weights_that_are_not_finite
 from tests import tiny
 
@@ -180,6 +183,20 @@ def set_encoder_field(**fields):
     return lambda folder: edit_json(folder, "config.json", lambda values: values["encoder_config"].update(fields))
 
 
+class _Harm:
+    """Runs when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def plant_pickle(file):
+    torch.save({"x": _Harm(file.parent.parent / "ran")}, file)
+
+
 HOSTILE_TOKENIZER = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": [None, "evil.Evil"]}}
 
 DAMAGES = {
@@ -204,11 +221,148 @@ DAMAGES = {
     ),
     "encoder-division": (
         set_encoder_field(num_attention_heads=0),
-        r"config\.json or model\.safetensors: .*ZeroDivision",
+        r"config\.json, field 'encoder_config\.num_attention_heads': expected values .* got ZeroDivisionError",
     ),
     "encoder-function": (
         set_encoder_field(hidden_act="nope"),
-        r"config\.json or model\.safetensors: .*KeyError: 'nope'",
+        r"config\.json, field 'encoder_config\.hidden_act': expected values .* got KeyError: 'nope'",
+    ),
+    "encoder-heads": (
+        set_encoder_field(hidden_size=33),
+        r"fields 'encoder_config\.hidden_size', 'encoder_config\.num_attention_heads': expected values .* multiple of",
+    ),
+    "encoder-size": (
+        set_encoder_field(vocab_size=101),
+        r"weight \(101, 32\), got \(100, 32\)\..* In config\.json, see field 'encoder_config\.vocab_size'\.",
+    ),
+    "encoder-huge": (
+        set_encoder_field(hidden_size=10**9),
+        r"config\.json, field 'encoder_config\.hidden_size': expected a number that fits .* got 1000000000",
+    ),
+    "encoder-vast": (
+        set_encoder_field(vocab_size=10**5 * 10, hidden_size=10**6),
+        r"shapes that config\.json asks for.* see fields 'encoder_config\.hidden_size', 'encoder_config\.vocab_size'\.",
+    ),
+    "encoder-larger-than-any": (
+        set_encoder_field(intermediate_size=2**63),
+        r"config\.json: .*field 'encoder_config\.intermediate_size': expected a whole number of at most 2147483647",
+    ),
+    "encoder-layers": (
+        set_encoder_field(num_hidden_layers=10**6),
+        r"config\.json, field 'encoder_config\.num_hidden_layers': expected at most 1000 layers, .* got 1000000",
+    ),
+    "encoder-more-layers": (
+        set_encoder_field(num_hidden_layers=3),
+        r"its files lack encoder.* In config\.json, see field 'encoder_config\.num_hidden_layers'\.",
+    ),
+    "encoder-chunks": (
+        set_encoder_field(chunk_size_feed_forward=3),
+        r"config\.json: .*field 'encoder_config\.chunk_size_feed_forward': expected 0 or 1",
+    ),
+    "encoder-dropout": (
+        set_encoder_field(attention_probs_dropout_prob=1.5),
+        r"config\.json: .*field 'encoder_config\.attention_probs_dropout_prob': expected a number from 0 to 1, got 1",
+    ),
+    "encoder-epsilon": (
+        set_encoder_field(layer_norm_eps=-1.0),
+        r"config\.json: .*field 'encoder_config\.layer_norm_eps': expected a number from 0 to below 1, got -1\.0",
+    ),
+    "encoder-outputs": (
+        set_encoder_field(return_dict=False),
+        r"config\.json: .*field 'encoder_config\.return_dict': expected true, .* got False",
+    ),
+    "encoder-cross-attention": (
+        set_encoder_field(add_cross_attention=True),
+        r"config\.json, field 'encoder_config\.add_cross_attention': expected values",
+    ),
+    "encoder-kernels": (
+        set_encoder_field(attn_implementation="org/kernels"),
+        r"config\.json: .*field 'encoder_config\.attn_implementation': .* never the name of a repository with code",
+    ),
+    "encoder-labels": (
+        set_encoder_field(id2label=3),
+        r"config\.json: .*field 'encoder_config\.id2label': expected a value that BertConfig takes, got 3",
+    ),
+    "encoder-null": (
+        set_field("config.json", encoder_config=None),
+        r"config\.json, field 'encoder_config': expected an object, the encoder's configuration, got None",
+    ),
+    "encoder-negative": (
+        set_encoder_field(num_attention_heads=-1),
+        r"config\.json: .*field 'encoder_config\.num_attention_heads': expected a number of at least 0, got -1",
+    ),
+    "encoder-method": (
+        set_encoder_field(to_dict="x"),
+        r"config\.json: .*field 'encoder_config\.to_dict': expected no such field, because it is a part of",
+    ),
+    "method": (
+        set_field("config.json", get_text_config=3),
+        r"config\.json: .*field 'get_text_config': expected no such field, because it is a part of",
+    ),
+    "computed": (
+        set_field("config.json", max_pieces=3),
+        r"config\.json: .*field 'max_pieces': expected no such field, because it is a part of",
+    ),
+    "kernels": (
+        set_field("config.json", attn_implementation={"encoder_config": "org/kernels"}),
+        r"config\.json: .*field 'attn_implementation': .* never the name of a repository with code",
+    ),
+    "weights-elsewhere": (
+        set_field("config.json", transformers_weights="../other.safetensors"),
+        r"config\.json: .*field 'transformers_weights': expected no such field",
+    ),
+    "quantization": (
+        set_field("config.json", quantization_config="x"),
+        r"config\.json, field 'quantization_config': expected no such field, which SpERT models do not have, got 'x'",
+    ),
+    "not-a-number-type": (
+        set_field("config.json", dtype="int64"),
+        r"config\.json, field 'dtype': expected a type such as 'float32', got 'int64'",
+    ),
+    "many-types": (
+        set_field("config.json", entity_types=[f"t{n}" for n in range(10**5)], id2label=None, label2id=None),
+        r"span_classifier.* In config\.json, see field 'entity_types'\.",
+    ),
+    "adapter": (
+        write("adapter_config.json", b'{"peft_type": "LORA", "base_model_name_or_path": "org/x"}'),
+        r"adapter_config\.json: expected a whole model, got an adapter for another one",
+    ),
+    "index-elsewhere": (
+        lambda folder: [
+            (folder / WEIGHTS).rename(folder.parent / WEIGHTS),
+            (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": {SPAN_HEAD: f"../{WEIGHTS}"}})),
+        ],
+        r"model\.safetensors\.index\.json, field 'weight_map': expected for each tensor the name of a file",
+    ),
+    "index-cut": (
+        lambda folder: [(folder / WEIGHTS).unlink(), (folder / f"{WEIGHTS}.index.json").write_text('{"weight')],
+        r"model\.safetensors\.index\.json: expected JSON, but line 1",
+    ),
+    "weights-pipe": (
+        lambda folder: [(folder / WEIGHTS).unlink(), os.mkfifo(folder / WEIGHTS)],
+        r"model\.safetensors: expected a file, got something else of that name",
+    ),
+    "weights-pickle": (
+        lambda folder: [(folder / WEIGHTS).unlink(), plant_pickle(folder / "pytorch_model.bin")],
+        r"expected tensors and nothing else, got a pickle, which may run code",
+    ),
+    "tokenizer-numbers": (
+        lambda folder: edit_json(
+            folder, "tokenizer.json", lambda values: values["model"]["vocab"].update({"[MASK]": 5000})
+        ),
+        r"tokenizer\.json: expected pieces with numbers below 100, as many as .* got 5000",
+    ),
+    "types-gone": (
+        set_field("config.json", relation_types=[], symmetric_relations=[]),
+        r"only weights that config\.json describes, got pair_classifier.* see field 'relation_types'\.",
+    ),
+    "type-more": (
+        lambda folder: edit_json(
+            folder,
+            "config.json",
+            lambda values: [values["entity_types"].append("Time"), values.pop("id2label"), values.pop("label2id")],
+        ),
+        r"span_classifier.* In config\.json, see field 'entity_types'\.",
     ),
     "dtype": (
         set_field("config.json", dtype="banana"),
@@ -265,6 +419,45 @@ def test_a_damaged_or_hostile_folder_is_one_message_with_the_file(folder, damage
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
     assert capsys.readouterr().err == "", "transformers' own report is not printed besides"
+
+
+def test_code_that_a_model_names_is_not_run_by_commands(folder, tmp_path):
+    """That of its own classes, which are this project's, is not even looked at."""
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    named = dict.fromkeys(("AutoConfig", "AutoModel", "AutoProcessor", "AutoTokenizer"), "evil.Evil")
+    pipelines = {"entity-relation-extraction": {"impl": "evil.Evil", "pt": ["AutoModel"], "type": "text"}}
+    edit_json(folder, "config.json", lambda values: values.update(auto_map=named, custom_pipelines=pipelines))
+    edit_json(folder, "processor_config.json", lambda values: values.update(auto_map=named, processor_class="Evil"))
+    model, processor = load_model(str(folder))
+    assert (type(model), type(processor)) == (SpertModel, SpertProcessor)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_encoder_that_fails_only_when_it_reads(folder, monkeypatch):
+    def fail(*_, **__):
+        raise IndexError("the field was odd")
+
+    monkeypatch.setattr("transformers.BertModel.forward", fail)
+    message = r"config\.json, field 'encoder_config': expected values .* works, got IndexError: the field was odd"
+    with pytest.raises(ValueError, match=message):
+        load_model(str(folder))
+
+
+def test_fields_with_which_something_fails():
+    def make(values):
+        return 1 / (values.get("a", 1) * values.get("b", 1))
+
+    assert fields_that_fail({"a": 0, "b": 1, "c": 0}, make) == ["a"]
+    assert fields_that_fail({"a": 0, "b": 0}, make) == []
+
+
+def test_outputs_are_read_by_name_whatever_a_configuration_says(folder):
+    edit_json(folder, "config.json", lambda values: values.update(return_dict=False))
+    model, processor = load_model(str(folder))
+    assert isinstance(model(**processor(tiny.SENTENCES, is_split_into_words=True)), tuple)
+    assert len(predict(model, processor, tiny.SENTENCES)) == len(tiny.SENTENCES)
+    extract = pipeline("entity-relation-extraction", model=str(folder), trust_remote_code=True)
+    assert len(extract(tiny.SENTENCES, is_split_into_words=True)) == len(tiny.SENTENCES)
 
 
 def test_a_tokenizer_of_another_model(folder):

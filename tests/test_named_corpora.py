@@ -50,6 +50,20 @@ class TestScierc:
                 archive.add(folder / f"{name}.json", f"processed_data/json/{name}.json")
         self.check(load_corpus("scierc", str(target)))
 
+    def test_what_else_is_in_an_archive_is_written_nowhere(self, folder, tmp_path_factory):
+        target = tmp_path_factory.mktemp("archive") / "data"
+        target.mkdir()
+        with tarfile.open(target / "sciERC_processed.tar.gz", "w:gz") as archive:
+            for name in ("train", "dev", "test"):
+                archive.add(folder / f"{name}.json", f"processed_data/json/{name}.json")
+            archive.add(folder / "train.json", "../evil")
+            archive.add(folder / "train.json", str(target.parent / "evil"))
+            link = tarfile.TarInfo("processed_data/link")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+            archive.addfile(link)
+        self.check(load_corpus("scierc", str(target)))
+        assert [path.name for path in target.parent.rglob("*")] == ["data", "sciERC_processed.tar.gz"]
+
     def test_spert_json(self, folder, tmp_path_factory):
         from spert.corpora import write_spert_json
 

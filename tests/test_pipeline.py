@@ -6,7 +6,7 @@ from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 from spert import SpertPipeline
-from spert.corpora.schema import FEATURES
+from spert.corpora.columns import FEATURES
 from tests import tiny
 from tests.tolerance import assert_close
 

@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
 from spert import locks
 from spert.locks import FolderLock
-from spert.processes import as_starter, is_launch
+from spert.processes import is_launch
 from tests.runs import variables
 
 HOLD = """
@@ -95,7 +97,28 @@ class TestFolderLock:
         lock.acquire()
         (tmp_path / "out" / "result").touch()
         lock.release()
-        assert {path.name for path in (tmp_path / "out").iterdir()} == {"result", ".spert.lock"}
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"result"}
+
+    def test_many_that_come_and_go(self, tmp_path):
+        """Whoever has the lock is alone, also while others remove the lock file and the folder, and make them anew."""
+        inside, counts = [], []
+
+        def work(number):
+            lock = FolderLock(tmp_path / "out", "--output_dir")
+            for _ in range(50):
+                try:
+                    lock.acquire()
+                except BlockingIOError:
+                    continue
+                inside.append(number)
+                counts.append(len(inside))
+                inside.remove(number)
+                lock.release()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        assert set(counts) == {1}
+        assert not (tmp_path / "out").exists()
 
     def test_a_folder_that_was_replaced(self, tmp_path):
         lock = FolderLock(tmp_path / "out", "--output_dir")
@@ -160,7 +183,12 @@ class TestWatchStarters:
     def test_a_starter_that_is_gone_already(self):
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait()
-        environment = variables(**{**as_starter({}), "SPERT_STARTED_BY": str(process.pid)})
+        environment = variables(SPERT_STARTED_BY=f"{process.pid} {time.time()}")
+        words = [sys.executable, "-c", WATCH.format(body="time.sleep(60)", grace=60)]
+        assert subprocess.run(words, env=environment, capture_output=True).returncode == -signal.SIGTERM
+
+    def test_another_process_with_the_number_of_a_starter_that_is_gone(self):
+        environment = variables(SPERT_STARTED_BY=f"{os.getpid()} {psutil.Process().create_time() - 60}")
         words = [sys.executable, "-c", WATCH.format(body="time.sleep(60)", grace=60)]
         assert subprocess.run(words, env=environment, capture_output=True).returncode == -signal.SIGTERM
 

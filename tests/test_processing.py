@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoProcessor, AutoTokenizer
 
 from spert import SpertProcessor
+from spert.batches_spert import pad_features
 from tests import tiny
 
 KINDS = ["bert", "roberta", "xlm-roberta"]
@@ -214,6 +215,9 @@ def test_padding_to_a_multiple_stays_within_the_limit():
     assert processor(["Oslo"], pad_to_multiple_of=8)["input_ids"].shape == (1, 8)
     long = processor([["Oslo"] * 123], is_split_into_words=True, pad_to_multiple_of=64)
     assert long["input_ids"].shape == (1, 126)
+    rows = processor.encode(["Oslo"])
+    features = [vars(row) for row in rows]
+    assert pad_features(features, pad_piece=1, max_pieces=None, pad_to_multiple_of=8)["input_ids"].shape == (1, 8)
 
 
 def test_rows_of_like_length_are_batched_the_longest_first():

@@ -124,9 +124,14 @@ for words in commands:
 """
 
 
-def test_commands_that_need_no_model_answer_without_torch(finished):
+def test_commands_that_need_no_model_answer_without_torch(finished, tmp_path):
     """What they import decides how fast they answer: torch and transformers take seconds."""
     commands = [["--help"], ["--version"], ["predict", "--help"], ["corpus", "--help"], ["summary", str(finished)]]
+    (tmp_path / "types.json").write_text('{"entities": {"Person": {}, "Organization": {}, "Place": {}}}')
+    (tmp_path / "records.json").write_text(json.dumps([record | {"relations": []} for record in tiny.RECORDS]))
+    records = str(tmp_path / "records.json")
+    files = ["--references", records, "--predictions", records, "--types", str(tmp_path / "types.json")]
+    commands.append(["score", *files, "--output", str(tmp_path / "scores.json")])
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, json.dumps([commands, HEAVY])],
         capture_output=True,

@@ -103,6 +103,21 @@ class TestResult:
             train_here(folder, *settings(easy_corpus, small_encoder))
         assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
+    def test_files_about_a_model_that_is_overwritten_go_with_it(self, small_encoder, tmp_path):
+        """Also those that the new run does not write: here there is nothing to score."""
+        record = {"tokens": ["Ada", "Park"], "entities": [{"type": "P", "start": 0, "end": 1}], "relations": []}
+        (tmp_path / "train.json").write_text(json.dumps([record]))
+        folder = tmp_path / "out"
+        folder.mkdir()
+        old = {"config.json", "metrics.json", "predictions.json", "tuning.json", "calibration.png"}
+        for name in (*old, "notes.txt"):
+            (folder / name).write_text("old")
+        flags = ["--train_file", tmp_path / "train.json", "--model_name_or_path", small_encoder]
+        train_here(folder, *flags, "--max_train_steps", 1, "--overwrite_output_dir")
+        assert {name for name in old if (folder / name).exists()} == {"config.json"}
+        assert (folder / "notes.txt").read_text() == "old"
+        assert not [path.name for path in folder.glob(".*")], "no lock is left"
+
     def test_word_rules_are_learned_from_the_training_split(self, small_encoder, tmp_path):
         record = {"tokens": ["Ada", "-", "Park"], "entities": [{"type": "P", "start": 0, "end": 1}], "relations": []}
         (tmp_path / "train.json").write_text(json.dumps([record] * 3))

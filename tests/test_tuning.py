@@ -1,6 +1,7 @@
 """`spert tune`: what it finds is what decoding then does, and it can be undone and interrupted."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -12,7 +13,8 @@ from spert import SpertModel, SpertProcessor
 from spert.corpora import FEATURES, load_corpus
 from spert.evaluation.evaluator import evaluate_model
 from spert.exported.export import export_model
-from spert.hub import files_to_push
+from spert.hub import TUNING_RESULTS, files_to_push
+from spert.locks import LOCK_FILES, FolderLock
 from spert.options_spert import DecodingOptions
 from spert.prediction import as_spert_json, predict
 from spert.training.output import save_model
@@ -20,6 +22,8 @@ from spert.tuning import record
 from spert.tuning.calibration import sigmoid
 from spert.tuning.choosing import FOLDS, LEAST_GOLD, Choice, folds_of
 from spert.tuning.collecting import score_split
+from spert.tuning.plots import CALIBRATION, PRECISION_RECALL
+from spert.tuning.record import TUNING
 from spert.tuning.tuner import report_of, tune_model
 from tests import tiny
 from tests.test_cli import refused, run, spert  # noqa: F401  # fixtures
@@ -285,9 +289,13 @@ class TestTheCommand:
     def test_a_copy_is_tuned_in_place_of_the_model(self, run, refused, folder, corpus, tmp_path):  # noqa: F811
         before = contents(folder)
         (folder / "checkpoints").mkdir()
+        for name in LOCK_FILES:  # of a run that was killed
+            (folder / name).touch()
         words = ["tune", "--model", folder, "--dataset", corpus, "--output", tmp_path / "copy"]
         run(*words)
         (folder / "checkpoints").rmdir()
+        for name in LOCK_FILES:
+            (folder / name).unlink()
         assert contents(folder) == before
         copy = contents(tmp_path / "copy")
         assert copy.keys() == before.keys() | {"tuning.json", "calibration.png", "precision_recall.png"}
@@ -295,6 +303,27 @@ class TestTheCommand:
         assert "a model stands here" in refused(*words)
         run("tune", "--model", tmp_path / "copy", "--reset")
         assert contents(tmp_path / "copy") == before
+
+    @pytest.mark.parametrize(
+        "flags", [["--dataset", "corpus"], ["--dataset", "corpus", "--output", "copy"], ["--reset"]]
+    )
+    def test_two_at_once(self, run, refused, folder, corpus, tmp_path, flags):  # noqa: F811
+        before = contents(folder)
+        flags = [tmp_path / word if word in ("corpus", "copy") else word for word in flags]
+        locked = tmp_path / "copy" if "--output" in flags else folder
+        with FolderLock(locked, "--output"):
+            error = refused("tune", "--model", folder, *flags)
+        assert f"{locked}: expected a folder that nobody writes to, but process {os.getpid()} on " in error
+        assert contents(folder) == before
+        assert not (tmp_path / "copy").exists()
+
+    def test_the_files_of_an_earlier_tuning_go_with_its_model(self, run, folder, corpus, model, processor):  # noqa: F811
+        before = contents(folder)
+        run("tune", "--model", folder, "--dataset", corpus)
+        assert (folder / "tuning.json").exists()
+        save_model(folder, model, processor)
+        assert contents(folder).keys() == before.keys()
+        assert {TUNING, CALIBRATION, PRECISION_RECALL} == set(TUNING_RESULTS)
 
     def test_relation_arguments_are_learned(self, run, refused, folder, corpus):  # noqa: F811
         words = ["tune", "--model", folder, "--dataset", corpus, "--relation-arguments", "learned"]

@@ -29,7 +29,7 @@ def compare(
     output: Annotated[Path | None, typer.Option(help="A file for the numbers, JSON.")] = None,
 ) -> None:
     """Compare two systems by a paired bootstrap over sentences."""
-    from ..corpora import load_corpus, read_spert_json, read_types, types_of
+    from ..corpora import read_spert_json, read_types, types_of
     from ..evaluation.compared import prediction_files, read_predictions
     from ..evaluation.comparison import compare, print_comparison
     from ..files import write_json
@@ -42,6 +42,8 @@ def compare(
     if dataset is not None:
         if types is not None:
             raise ValueError("--types: goes with --references; a corpus brings its own types.")
+        from ..corpora import load_corpus
+
         corpus = load_corpus(dataset, data_dir)
         if split not in corpus:
             raise ValueError(f"--split: expected one of {', '.join(corpus)}, got {split!r}.")

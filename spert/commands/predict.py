@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_configuration, load_model
+from .shared import BatchSize, Model, load_configuration
 
 
 class Dtype(StrEnum):
@@ -33,6 +33,15 @@ class Overflow(StrEnum):
     error = "error"
 
 
+class InputFormat(StrEnum):
+    """Formats of an input, by the endings of their files."""
+
+    jsonl = "jsonl"
+    json = "json"
+    txt = "txt"
+    parquet = "parquet"
+
+
 class Overlaps(StrEnum):
     """Which overlaps between entities are left."""
 
@@ -47,10 +56,23 @@ _BY_TYPE = "A number, or TYPE=NUMBER (repeated), or JSON. Default: the model's."
 def predict(
     model: Model,
     input: Annotated[
-        str,
-        typer.Option(help="Documents: .jsonl, .json (SpERT JSON), .txt, .parquet, or a dataset (disk, Hub)."),
-    ],
-    output: Annotated[str, typer.Option(help="A file (.jsonl, .json, .parquet), or a folder for shards of .jsonl.")],
+        str | None,
+        typer.Option(
+            help="Documents: .jsonl, .json (SpERT JSON), .txt, .parquet, a quoted pattern of such files, a dataset "
+            "(disk, Hub), or - for standard input."
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(help="A file (.jsonl, .json, .parquet), a folder for shards of .jsonl, or - (JSON Lines)."),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="In place of an input: a text, whose result is printed. Repeatable."),
+    ] = None,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="Of --input -. Default: jsonl.", show_default=False)
+    ] = None,
     batch_size: BatchSize = 16,
     revision: Annotated[str | None, typer.Option(help="Of a model on the Hub.")] = None,
     split: Annotated[str, typer.Option(help="Of a dataset.")] = "train",
@@ -93,9 +115,23 @@ def predict(
     from ..extraction.outputs import output_of
     from ..extraction.plan import printable
     from ..extraction.stopping import Stopped, occupy_standard_streams, say, stoppable
+    from ..files import STANDARD_STREAM
 
     occupy_standard_streams()
-    place = output_of(output)
+    if text is None and input is None:
+        raise ValueError("expected --input with documents, or --text with a text, got neither.")
+    if text is not None and (input is not None or output not in (None, STANDARD_STREAM) or given_entities):
+        raise ValueError(
+            "--text: prints what it finds in a text, got --input, --given-entities or an --output that is a file as "
+            "well. Write the text into a file, and name that as the input."
+        )
+    if text is None and output is None:
+        raise ValueError("--output: expected the name of a file or a folder, or - for standard output, got none.")
+    if input_format is not None and input != STANDARD_STREAM:
+        raise ValueError("--input-format: goes with --input -, the ending of a file says its format.")
+    is_printed = output in (None, STANDARD_STREAM)
+    if is_printed and (resume or num_processes > 1):
+        raise ValueError("--output: expected a file with --resume or --num-processes, got standard output.")
     decoding = {
         "relation_threshold": numbers_of("--relation-threshold", relation_threshold),
         "entity_threshold": numbers_of("--entity-threshold", entity_threshold),
@@ -115,11 +151,18 @@ def predict(
         "shard_size": shard_size,
         "decoding": {name: value for name, value in decoding.items() if value is not None},
     }
+    ending = f".{(input_format or InputFormat.jsonl).value}"
+    if is_printed:
+        _print(model, revision, input, text, options, batch_size, ending, as_json=output == STANDARD_STREAM)
+        return
+    assert input is not None
+    assert output is not None
+    place = output_of(output)
     if all_scores and place.format == ".json":
         raise ValueError(f"{output}: expected .jsonl or .parquet with --all-scores, SpERT JSON has no scores.")
     try:
         with stoppable() as check:
-            outcome = _run(model, revision, input, place, options, batch_size, num_processes, resume, check)
+            outcome = _run(model, revision, input, place, options, batch_size, num_processes, resume, check, ending)
     except Stopped as stopped:
         from ..extraction.bulk import how_to_go_on
 
@@ -138,67 +181,114 @@ def predict(
 
 
 def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
-    model, revision, input, place, options, batch_size, num_processes, resume, check
+    model, revision, input, place, options, batch_size, num_processes, resume, check, ending
 ):
     """Check everything, then make the plan and carry it out."""
+    from contextlib import nullcontext
     from pathlib import Path
 
-    from ..extraction.bulk import make_shards, run_plan
+    from ..extraction.bulk import maker_of, run_plan
     from ..extraction.models import digests_of, find_model
     from ..extraction.plan import Plan
-    from ..extraction.processes import run_workers
     from ..extraction.sinks import sink_of
     from ..extraction.sources import open_source
+    from ..extraction.standard import read_whole
     from ..extraction.stopping import say
+    from ..extraction.workers import run_workers
+    from ..files import STANDARD_STREAM
     from ..options_spert import DecodingOptions
 
-    place.refuse_input(Path(input))
+    is_stream = input == STANDARD_STREAM
+    if not is_stream:
+        place.refuse_input(Path(input))
     place.check_writable()
-    source = open_source(input, options["split"])
+    with read_whole(ending) if is_stream else nullcontext(open_source(input, options["split"])) as source:
+        for file in source.files:
+            place.refuse_input(file)
+        folder = find_model(model, revision)
+        DecodingOptions.of(load_configuration(str(folder))).override(**options["decoding"])
+        plan = Plan(
+            model=model,
+            model_files=digests_of(folder),
+            input=input,
+            input_identity=source.identity,
+            length=source.length,
+            **options,
+        )
+        sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
+        name = str(source.files[0]) if is_stream else input
+
+        def with_one_process():  # type: ignore[no-untyped-def]
+            return maker_of(plan, source, sink, folder, batch_size=batch_size, check=check)
+
+        def with_several():  # type: ignore[no-untyped-def]
+            words = ["--model", str(folder), "--input", name, "--format", place.format, "--batch-size", str(batch_size)]
+            return lambda shards, missing: run_workers(num_processes, [str(shards.folder), *words])
+
+        return run_plan(
+            plan,
+            place,
+            sink,
+            with_one_process if num_processes == 1 else with_several,
+            resume=resume,
+            say=lambda message: say(message, to_errors=True),
+        )
+
+
+def _print(  # type: ignore[no-untyped-def]  # as above
+    model, revision, input, texts, options, batch_size, ending, as_json
+):
+    """Write results to standard output: as JSON Lines, or, those of texts in a terminal, as people read them."""
+    from contextlib import nullcontext
+
+    from ..extraction.models import find_model
+    from ..extraction.sinks import json_line
+    from ..extraction.sources import open_source
+    from ..extraction.standard import read_as_it_comes, write_results
+    from ..extraction.stopping import say
+    from ..files import STANDARD_STREAM
+    from ..options_spert import DecodingOptions
+    from .shared import load_model
+
+    settings = {name: value for name, value in options.items() if name not in ("split", "dtype", "shard_size")}
+    is_stream = input == STANDARD_STREAM
+    source = None if is_stream or texts else open_source(input, options["split"])
     folder = find_model(model, revision)
     DecodingOptions.of(load_configuration(str(folder))).override(**options["decoding"])
-    plan = Plan(
-        model=model,
-        model_files=digests_of(folder),
-        input=input,
-        input_identity=source.identity,
-        length=source.length,
-        **options,
-    )
-    sink = sink_of(place.format, column=plan.column, schema=source.schema, all_scores=plan.all_scores)
-
-    def with_one_process():  # type: ignore[no-untyped-def]
-        loaded, processor = load_model(str(folder), plan.dtype)
-        progress = sys.stderr is not None and sys.stderr.isatty()
-
-        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-            make_shards(
-                plan,
-                source,
-                shards,
-                sink,
+    loaded, processor = load_model(str(folder), options["dtype"])
+    if not texts:
+        with read_as_it_comes(ending) if is_stream else nullcontext(source) as opened:
+            written = write_results(
+                opened,
                 loaded,
                 processor,
-                missing,
+                sys.stdout.buffer,
+                lambda reason: say(f"spert: {reason}", to_errors=True),
                 batch_size=batch_size,
-                check=check,
-                progress=progress,
+                **settings,
             )
+        if written.refused:
+            say(f"{written.refused} of {written.entries} entries were refused.", to_errors=True)
+        return
+    from ..extraction.records import sentence_of
+    from ..prediction import predict as predict_texts
 
-        return make
-
-    def with_several():  # type: ignore[no-untyped-def]
-        def make(shards, missing) -> None:  # type: ignore[no-untyped-def]
-            words = [str(shards.folder), "--model", str(folder), "--input", input, "--format", place.format]
-            run_workers(num_processes, [*words, "--batch-size", str(batch_size)])
-
-        return make
-
-    return run_plan(
-        plan,
-        place,
-        sink,
-        with_one_process if num_processes == 1 else with_several,
-        resume=resume,
-        say=lambda message: say(message, to_errors=True),
+    results = predict_texts(
+        loaded,
+        processor,
+        [sentence_of(one, sentences=options["sentences"]) for one in texts],
+        batch_size=batch_size,
+        on_overflow=options["on_overflow"],
+        sentences_per_window=options["sentences_per_window"],
+        return_all_scores=options["all_scores"],
+        **options["decoding"],
     )
+    if as_json or not sys.stdout.isatty():
+        for result in results:
+            say(json_line(None, result).decode().rstrip("\n"))
+        return
+    from ..showing import console_of, print_result
+
+    console = console_of()
+    for result in results:
+        print_result(console, result)

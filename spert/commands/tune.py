@@ -45,28 +45,52 @@ def tune(
 ) -> None:
     """Find thresholds by type and temperatures on a split, and write them into the model's configuration."""
     from ..corpora import load_corpus
-    from ..options_spert import DecodingOptions
-    from ..training.corpus import count_relation_arguments
-    from ..tuning.choosing import Choice
-    from ..tuning.record import copy_model, reset_tuning, untuned_values, write_tuning
-    from ..tuning.report import print_tuning
-    from ..tuning.tuner import tune_model
+    from ..locks import FolderLock
+    from ..tuning.record import refuse_model, reset_tuning
 
     if reset:
         if dataset is not None or output is not None:
             raise ValueError("--reset: works in place and needs no data, got --dataset or --output. Leave them out.")
-        values = reset_tuning(_folder_of(model, output))
+        folder = _folder_of(model, output)
+        with FolderLock(folder, "--output"):
+            values = reset_tuning(folder)
         typer.echo(f"{model}: as before tuning: {', '.join(f'{name} {value}' for name, value in values.items())}")
         return
     if dataset is None:
         raise ValueError("--dataset: expected a corpus by name, or a folder or file of SpERT JSON, got none.")
     folder = _folder_of(model, output)
-    corpus = load_corpus(dataset, data_dir)
-    if Path(dataset).is_file():
-        split = next(iter(corpus))
-    for flag, name in (("--split", split), ("--train-split", train_split)):
-        if name not in corpus and (flag == "--split" or relation_arguments == Arguments.learned):
-            raise ValueError(f"{flag}: expected one of {', '.join(corpus)}, got {name!r}.")
+    with FolderLock(output or folder, "--output"):
+        if output is not None:
+            refuse_model(output)
+        corpus = load_corpus(dataset, data_dir)
+        if Path(dataset).is_file():
+            split = next(iter(corpus))
+        for flag, name in (("--split", split), ("--train-split", train_split)):
+            if name not in corpus and (flag == "--split" or relation_arguments == Arguments.learned):
+                raise ValueError(f"{flag}: expected one of {', '.join(corpus)}, got {name!r}.")
+        learned = corpus[train_split] if relation_arguments == Arguments.learned else None
+        about = {
+            "dataset": Path(dataset).stem,
+            "split": split,
+            "relation_arguments": str(relation_arguments),
+            "train_split": None if learned is None else train_split,
+            "seed": seed,
+            "chosen_by": "cross-validation" if thresholds == Relations.chosen else "hand",
+        }
+        tuned = _tune(folder, output, corpus[split], learned, thresholds, about, batch_size)
+    _print(tuned, f"{model} tuned on {dataset}, {split}", output or model)
+
+
+def _tune(  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
+    folder, output, records, learned, thresholds, about, batch_size
+):
+    """Tune the model of a folder on records, and write the values there, or into a copy."""
+    from ..options_spert import DecodingOptions
+    from ..training.corpus import count_relation_arguments
+    from ..tuning.choosing import Choice
+    from ..tuning.record import copy_model, untuned_values, write_tuning
+    from ..tuning.tuner import tune_model
+
     before, is_known = untuned_values(folder)
     if not is_known:
         typer.echo("The values in config.json were changed since it was tuned: tuning starts from them.", err=True)
@@ -75,30 +99,21 @@ def tune(
     for name, value in (defaults | before).items():
         setattr(loaded.config, name, value)
     options = DecodingOptions.of(loaded.config)
-    if relation_arguments == Arguments.learned:
-        seen = count_relation_arguments(corpus[train_split])
+    if learned is not None:
+        seen = count_relation_arguments(learned)
         options = options.override(
             relation_arguments={relation: [list(pair) for pair in pairs] for relation, pairs in seen.items()}
         )
-    choice = None if thresholds == Relations.chosen else Choice(thresholds)
     tuned = tune_model(
         loaded,
         processor,
-        corpus[split],
+        records,
         options,
-        choice=choice,
+        choice=None if thresholds == Relations.chosen else Choice(thresholds),
         batch_size=batch_size,
-        seed=seed,
+        seed=about["seed"],
         progress=sys.stderr.isatty(),
     )
-    about = {
-        "dataset": Path(dataset).stem,
-        "split": split,
-        "relation_arguments": str(relation_arguments),
-        "train_split": train_split if relation_arguments == Arguments.learned else None,
-        "seed": seed,
-        "chosen_by": "cross-validation" if choice is None else "hand",
-    }
 
     def write(place: Path) -> None:
         write_tuning(place, before, tuned, about)
@@ -107,8 +122,14 @@ def tune(
         write(folder)
     else:
         copy_model(folder, output, write)
-    print_tuning(tuned, title=f"{model} tuned on {dataset}, {split}, {tuned.sentences} sentences")
-    typer.echo(f"Written: {output or model}. To undo: spert tune --model {output or model} --reset")
+    return tuned
+
+
+def _print(tuned, title, place) -> None:  # type: ignore[no-untyped-def]  # as above
+    from ..tuning.report import print_tuning
+
+    print_tuning(tuned, title=f"{title}, {tuned.sentences} sentences")
+    typer.echo(f"Written: {place}. To undo: spert tune --model {place} --reset")
 
 
 def _folder_of(model: str, output: Path | None) -> Path:

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 from datasets import Features
 
-from .schema import FEATURES, TEXT_FEATURES, checked_record
+from .columns import FEATURES, TEXT_FEATURES
+from .schema import checked_record
 from .types import CorpusTypes
 
 
 def checked_table(records: Sequence[Any], file: str, types: CorpusTypes | None = None) -> pa.Table:
-    """A table with the columns of `schema.FEATURES`, and of `schema.TEXT_FEATURES` if any record has a text.
+    """A table with the columns of `columns.FEATURES`, and of `columns.TEXT_FEATURES` if any record has a text.
 
     Whole columns are checked at once. Where anything is off, the records are checked one by one, which says what it is.
 

@@ -3,17 +3,18 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-from datasets import DatasetDict
+from typing import TYPE_CHECKING
 
 from .spert_json import read_list
-from .splits import cached_split
 from .types import CorpusTypes, described, read_types, types_of
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 SPLITS = ("train", "validation", "test")
 
 
-def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | None = None) -> DatasetDict:
+def load_own(path: str | os.PathLike[str], types_file: str | os.PathLike[str] | None = None) -> "DatasetDict":
     """A folder with `train.json`, `validation.json`, `test.json` (any of them) and `types.json`, or one file.
 
     Args:
@@ -42,8 +43,12 @@ def files_of(path: str | os.PathLike[str]) -> tuple[dict[str, Path], Path | None
 
 def load_files(
     files: Mapping[str, str | os.PathLike[str]], types_file: str | os.PathLike[str] | None = None
-) -> DatasetDict:
+) -> "DatasetDict":
     """Splits from files. *Raises* `ValueError` where a record is refused, naming file, record, field and value."""
+    from datasets import DatasetDict
+
+    from .splits import cached_split
+
     types: CorpusTypes | None = read_types(types_file) if types_file is not None else None
     corpus = DatasetDict(
         {split: cached_split(read_list, file, types, f"{Path(file).name}, {split}") for split, file in files.items()}

@@ -1,30 +1,14 @@
-"""What a record is: its columns, and the checks that every record passes on its way in."""
+"""The checks that every record passes on its way in."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import Dataset, Features, List, Value
-
 from .types import CorpusTypes
 from .validation import refuse_surrogates, shown
 
-FEATURES = Features(
-    {
-        "id": Value("string"),
-        "tokens": List(Value("string")),
-        "entities": List({"type": Value("string"), "start": Value("int64"), "end": Value("int64")}),
-        "relations": List({"type": Value("string"), "head": Value("int64"), "tail": Value("int64")}),
-    }
-)
-"""The columns of every corpus. `start` and `end` are a half-open range of words; `head` and `tail` index `entities`."""
-
-TEXT_FEATURES = Features({"text": Value("string"), "words": List(List(Value("int64")))})
-"""The columns that a split has besides where any of its records came with a text of its own.
-
-`text` is the sentence as it was written, and `words` holds a half-open range of its characters for each token. Both are
-null in records without a text of their own; such a record's text is its tokens, joined by one space.
-"""
+TEXT_FIELDS = ("text", "words")
+"""The fields of a record with a text of its own; see `columns.TEXT_FEATURES`."""
 
 
 def checked_record(record: Any, file: str, number: int, types: CorpusTypes | None = None) -> dict[str, Any]:
@@ -79,7 +63,7 @@ def record_at(record: Any, where: str, default_id: int | str, types: CorpusTypes
 _READ = {
     "entities": {"type", "start", "end"},
     "relations": {"type", "head", "tail"},
-    "records": {"tokens", "entities", "relations", "id", "orig_id", *TEXT_FEATURES},
+    "records": {"tokens", "entities", "relations", "id", "orig_id", *TEXT_FIELDS},
 }
 """The fields that are read."""
 
@@ -222,12 +206,3 @@ def _refuse_surrogates(text: str, where: str) -> None:
         refuse_surrogates(text)
     except ValueError as error:
         raise ValueError(f"{where}: {error} in {shown(text)}.") from None
-
-
-def words_and_texts(rows: Dataset) -> tuple[list[list[str]], list[str | None] | None]:
-    """The words of each sentence, and the texts that they come from, for `SpertProcessor.learn_words`.
-
-    Returns:
-        The words, and for each sentence its own text or `None`; no texts where the split has none at all.
-    """
-    return list(rows["tokens"]), list(rows["text"]) if "text" in rows.column_names else None

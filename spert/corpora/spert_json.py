@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..files import atomic_writer, read_json
-from .schema import TEXT_FEATURES, checked_record
+from .schema import TEXT_FIELDS, checked_record
 from .types import CorpusTypes
 from .validation import shown
 
@@ -44,7 +44,7 @@ def write_spert_json(path: str | os.PathLike[str], records: Iterable[Mapping[str
 def spert_json_line(record: Mapping[str, Any]) -> str:
     """One record on one line. Its `id` becomes its `orig_id`."""
     out = {name: record[name] for name in ("tokens", "entities", "relations")}
-    out |= {name: record[name] for name in TEXT_FEATURES if record.get(name) is not None}
+    out |= {name: record[name] for name in TEXT_FIELDS if record.get(name) is not None}
     if record.get("id") is not None:
         out["orig_id"] = record["id"]
     return json.dumps(out, ensure_ascii=False)

@@ -4,14 +4,15 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, Features
 from pydantic import ConfigDict, Field
 
 from ..files import read_json
 from .validation import Name, Schema, Text, validated
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, Features
 
 _MARK = "spert-types: "
 
@@ -107,8 +108,10 @@ def types_from_json(content: Any, file: str) -> CorpusTypes:
     return CorpusTypes(entities, relations, tuple(symmetric))
 
 
-def types_in_rows(splits: Iterable[Dataset]) -> CorpusTypes:
+def types_in_rows(splits: "Iterable[Dataset]") -> CorpusTypes:
     """The types that rows use, by name; none of them is symmetric: data alone does not tell."""
+    import pyarrow.compute as pc
+
     names: dict[str, set[str]] = {"entities": set(), "relations": set()}
     for split in splits:
         table = split.with_format("arrow")[:]
@@ -118,8 +121,10 @@ def types_in_rows(splits: Iterable[Dataset]) -> CorpusTypes:
     return CorpusTypes(entities, relations)
 
 
-def _types_in_features(features: Features) -> CorpusTypes | None:
+def _types_in_features(features: "Features") -> CorpusTypes | None:
     """The types of a dataset whose `type` columns are class labels, in their order; none is symmetric."""
+    from datasets import ClassLabel
+
     names: dict[str, dict[str, TypeName]] = {}
     for column in ("entities", "relations"):
         label = getattr(features[column], "feature", {}).get("type")
@@ -134,7 +139,7 @@ def described(text: str, types: CorpusTypes) -> str:
     return f"{text}\n\n{_MARK}{json.dumps(types.to_json(), ensure_ascii=False)}"
 
 
-def types_of(dataset: Dataset | DatasetDict) -> CorpusTypes:
+def types_of(dataset: "Dataset | DatasetDict") -> CorpusTypes:
     """The types of a corpus that `load_corpus` returned, or of any dataset with its columns.
 
     A dataset that does not carry types (made otherwise) gives those that its rows use, by name.

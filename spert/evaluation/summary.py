@@ -1,7 +1,6 @@
 """Scores of several runs (seeds, folds): each run, and mean and standard deviation over them, in one table."""
 
 import os
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..schemas import PARTIAL, read_checked
+from ..files import by_number
+from ..schemas import PARTIAL, Share, read_checked
 from .report import is_main, score_text
 from .scores import AVERAGES, FIGURES, TASKS
 
@@ -23,7 +23,6 @@ METRICS_FROM_TEXT = "metrics_from_text.json"
 SUMMARY = "summary.json"
 RUN = "run.json"
 
-_Share = Annotated[float, Field(ge=0, le=1)]
 _Count = Annotated[int, Field(ge=0)]
 
 _NUMBERS = [f"{task}_{average}_{figure}" for task in TASKS for average in AVERAGES for figure in FIGURES]
@@ -65,7 +64,7 @@ class _Record:
 
 
 _FIELDS: dict[str, Any] = {
-    **dict.fromkeys(_NUMBERS, _Share),
+    **dict.fromkeys(_NUMBERS, Share),
     **{f"{task}_per_type": dict[str, _OfType] for task in TASKS},
 }
 _SCORES: Any = create_model("Scores", __config__=PARTIAL, **_FIELDS)
@@ -172,12 +171,7 @@ def _runs_below(folder: Path) -> list[Path]:
             f"{folder}: expected finished runs only, got without {METRICS}: {', '.join(unfinished)}. Finish these "
             f"runs, or name the finished ones one by one."
         )
-    return sorted(runs, key=_by_number)
-
-
-def _by_number(path: Path) -> list[str | int]:
-    """A sorting key by which `fold-10` comes after `fold-9`."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+    return sorted(runs, key=lambda run: by_number(run.name))
 
 
 def _names(runs: Sequence[Path]) -> dict[Path, str]:

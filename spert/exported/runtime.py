@@ -97,8 +97,9 @@ class ExportedModel:
         attention_mask: Tensor,
         cls_piece: Tensor,
         given_entities: Tensor | None = None,
+        return_dict: bool = True,
     ) -> SpertOutput:
-        """As `SpertModel.forward` without `spans`."""
+        """As `SpertModel.forward` without `spans`; never a plain tuple."""
         max_width = self.config.max_span_width
         missing = max(0, least_words(max_width) - word_pieces.shape[1])
         word_pieces = torch.nn.functional.pad(word_pieces, (0, 0, 0, missing))

@@ -5,6 +5,8 @@ folder of shards: process `p` of `n` makes every `n`-th shard that is not there 
 """
 
 import contextlib
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +16,10 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..files import atomic_writer, is_partial, remove, write_json
+from ..locks import FolderLock, wait_for_workers
 from ..modeling_spert import SpertModel
 from ..prediction import Refused, predict_stream
 from ..processing_spert import SpertProcessor
-from .lock import run_lock
 from .outputs import Output
 from .plan import PLAN, Plan, read_plan, write_plan
 from .records import refusal, sentence_of
@@ -75,7 +77,7 @@ def run_plan(
     Raises:
         FileExistsError: other files stand in the folder of shards, or shards, and nobody said to go on.
         UnfinishedRunError: something failed after shards had been finished; the message says what, and how to go on.
-        RuntimeError: another run is at work on this output.
+        BlockingIOError: another run is at work on this output.
         ValueError: to be resumed is another plan, and what differs; or every single entry was refused.
     """
     shards = Shards(output.shards, sink.shard_ending, plan.num_shards)
@@ -83,7 +85,8 @@ def run_plan(
     if finished is not None:
         return finished
     _refuse_strangers(shards)
-    with run_lock(shards.folder):
+    with FolderLock(shards.folder, "--output"):
+        wait_for_workers(shards.folder)
         _prepare(plan, shards, resume, say)
         try:
             missing = shards.missing()
@@ -175,6 +178,50 @@ def make_shards(
                     check()
 
 
+def maker_of(
+    plan: Plan,
+    source: Source,
+    sink: Sink,
+    model: str | os.PathLike[str],
+    *,
+    batch_size: int,
+    check: Callable[[], None],
+    device_index: int = 0,
+    is_first: bool = True,
+) -> MakeShards:
+    """Load a model, with which shards can then be made.
+
+    Args:
+        model: its folder.
+        check: called for every entry; raises where the work should end.
+        device_index: of several accelerators.
+        is_first: whether this is the process that shows how far the work has come, if there is a terminal.
+
+    Raises:
+        ValueError: the model is refused.
+    """
+    from ..commands.shared import load_model
+
+    loaded, processor = load_model(str(model), plan.dtype, device_index)
+    progress = is_first and sys.stderr is not None and sys.stderr.isatty()
+
+    def make(shards: Shards, wanted: list[int]) -> None:
+        make_shards(
+            plan,
+            source,
+            shards,
+            sink,
+            loaded,
+            processor,
+            wanted,
+            batch_size=batch_size,
+            check=check,
+            progress=progress,
+        )
+
+    return make
+
+
 class _ShardWriter:
     """Writes one shard and its refused entries. They appear when the block ends, the note that counts them last."""
 
@@ -247,7 +294,8 @@ def _finished_before(plan: Plan, output: Output, resume: bool) -> Outcome | None
         )
     if not output.is_folder and output.shards.exists():  # the run was killed while it tidied up
         _refuse_strangers(Shards(output.shards, "", 0))
-        with run_lock(output.shards):
+        with FolderLock(output.shards, "--output"):
+            wait_for_workers(output.shards)
             Shards(output.shards, "", 0).clear()
     return Outcome(plan.length, record["refused"], None, output.errors, is_old=True)
 
@@ -289,7 +337,7 @@ def _prepare(plan: Plan, shards: Shards, resume: bool, say: Callable[[str], None
                 f"{shards.folder}: expected the settings of the interrupted run, got others: {'; '.join(different)}. "
                 f"Remove the folder to begin anew."
             )
-        damaged = [shard for shard in finished if shards.check(shard) is None]
+        damaged = [shard for shard in finished if shards.check(shard, len(plan.range_of(shard))) is None]
         for shard in damaged:
             say(f"{shards.part(shard)}: is damaged, and made again.")
     for shard in damaged:
@@ -304,7 +352,7 @@ def _join(plan: Plan, shards: Shards, sink: Sink, output: Output) -> Outcome:
     """
     notes = {}
     for shard in range(plan.num_shards):
-        note = shards.check(shard)
+        note = shards.check(shard, len(plan.range_of(shard)))
         if note is None:
             raise RuntimeError(f"{shards.part(shard)}: expected a whole shard, got one that is missing or damaged.")
         notes[shard] = note

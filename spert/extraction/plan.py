@@ -72,9 +72,9 @@ class Plan:
                 continue
             if name == "model_files" and isinstance(there, dict):
                 files = sorted(file for file in {*there, *wanted} if there.get(file) != wanted.get(file))
-                different.append(f"the model's {', '.join(files)} changed")
+                different.append(f"the model's {', '.join(files):.300} changed")
             else:
-                different.append(f"{name} {there!r} there, {wanted!r} here")
+                different.append(f"{name} {there!r:.300} there, {wanted!r:.300} here")
         return different
 
 

@@ -4,26 +4,28 @@ A shard is finished when its note is there, which is written last. Before shards
 each is compared with its note.
 """
 
-import contextlib
+import dataclasses
 import hashlib
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import NonNegativeInt, TypeAdapter
+from pydantic.dataclasses import dataclass
+
 from ..files import is_partial, read_json, remove, write_json
+from ..locks import LOCK_FILES
+from ..schemas import STRICT, read_checked
 from .plan import PLAN
 
-LOCK = "run.lock"
-HOLDER = "holder.json"
 _OURS = re.compile(
     rf"part-\d{{5,}}\.(jsonl|lines|parquet)|errors-\d{{5,}}\.jsonl|done-\d{{5,}}\.json|worker-\d+\.lock"
-    rf"|{re.escape(PLAN)}|{re.escape(LOCK)}|{re.escape(HOLDER)}"
+    rf"|{re.escape(PLAN)}"
 )
 """The names of all files that a run writes into a folder of shards until it is finished."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Note:
     """What is noted about a finished shard.
 
@@ -35,14 +37,17 @@ class Note:
         first_reason: of the first of them.
     """
 
-    records: int
-    refused: int
+    records: NonNegativeInt
+    refused: NonNegativeInt
     sha256: str
     errors_sha256: str | None
     first_reason: str | None
 
 
-@dataclass(frozen=True)
+_NOTE_SCHEMA = TypeAdapter(Note)
+
+
+@dataclasses.dataclass(frozen=True)
 class Shards:
     """The shards of a run.
 
@@ -75,7 +80,7 @@ class Shards:
         """
         errors = _sha256(self.errors(shard)) if refused else None
         note = Note(records, refused, _sha256(self.part(shard)), errors, first_reason)
-        write_json(self._note(shard), asdict(note))
+        write_json(self._note(shard), dataclasses.asdict(note))
 
     def finished(self) -> list[int]:
         """The shards that have a note; see `check` for whether they are as it says."""
@@ -85,14 +90,14 @@ class Shards:
         """The shards that have none."""
         return [shard for shard in range(self.number) if not self._note(shard).is_file()]
 
-    def check(self, shard: int) -> Note | None:
-        """What is noted about a shard, if the shard is as its note says."""
+    def check(self, shard: int, entries: int) -> Note | None:
+        """What is noted about a shard, if the shard is as its note says, and about so many entries."""
         try:
-            note = Note(**read_json(self._note(shard)))
-            is_whole = _sha256(self.part(shard)) == note.sha256
+            note = read_checked(self._note(shard), _NOTE_SCHEMA)
+            is_whole = note.records + note.refused == entries and _sha256(self.part(shard)) == note.sha256
             if is_whole and note.refused:
                 is_whole = _sha256(self.errors(shard)) == note.errors_sha256
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError):
             return None
         return note if is_whole else None
 
@@ -102,12 +107,9 @@ class Shards:
             remove(file)
 
     def clear(self) -> None:
-        """Remove all that a run wrote, and the folder if nothing else is in it."""
+        """Remove all that a run wrote. The lock removes the folder, if nothing else is in it."""
         for file in self._files():
             remove(file)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            with contextlib.suppress(OSError):  # it may be a mount point
-                self.folder.rmdir()
 
     def keep_only_parts(self) -> None:
         """Remove all that a run wrote, but for the results."""
@@ -119,17 +121,17 @@ class Shards:
         """The names of what lies in the folder and is not of such a run."""
         if not self.folder.is_dir():
             return []
-        ours = set(self._files())
-        return sorted(file.name for file in self.folder.iterdir() if file not in ours)
+        ours = {file.name for file in self._files()}.union(LOCK_FILES)
+        return sorted(file.name for file in self.folder.iterdir() if file.name not in ours)
 
     def _files(self) -> list[Path]:
         """All that runs wrote into the folder, in the order in which it may be removed: the plan, without which shards
-        mean nothing, is the first, and the lock, which is held meanwhile, the last.
+        mean nothing, is the first.
         """
         if not self.folder.is_dir():
             return []
         files = [file for file in self.folder.iterdir() if _OURS.fullmatch(file.name) or is_partial(file)]
-        return sorted(files, key=lambda file: (file.name == LOCK, file.name != PLAN))
+        return sorted(files, key=lambda file: file.name != PLAN)
 
 
 def number_finished(folder: Path) -> int:

@@ -57,8 +57,7 @@ def sink_of(file_format: str, *, column: str | None = None, schema: Any = None, 
         with atomic_file(path) as staging, open(staging, "wb") as file:
 
             def write(entry: Any, found: dict[str, Any]) -> None:
-                record = carried_json(entry, column) | found
-                file.write((_ENCODER.encode(record) + "\n").encode())
+                file.write(json_line(entry, found, column))
 
             yield write
 
@@ -77,6 +76,15 @@ def sink_of(file_format: str, *, column: str | None = None, schema: Any = None, 
     if file_format == ".json":
         return Sink(".lines", spert_lines, _join_spert_json)
     return Sink(".jsonl", json_lines, join_lines)
+
+
+def json_line(entry: Any, found: dict[str, Any], column: str | None = None) -> bytes:
+    """A line of JSON Lines: what was found, with what is carried along from the input.
+
+    Raises:
+        ValueError: a field of the input cannot be written.
+    """
+    return (_ENCODER.encode(carried_json(entry, column) | found) + "\n").encode()
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)

@@ -3,17 +3,19 @@
 A source gives numbered entries. All but SpERT JSON, which is one JSON list, are read in constant memory.
 """
 
+import glob
+import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ..files import parse_json
+from ..files import matching, parse_json
 from ..prediction import Refused
 
 Wanted = Callable[[int], bool]
@@ -30,11 +32,13 @@ class Entry(NamedTuple):
         number: counted from 0.
         place: what the input's own count says: a line from 1, a record or row from 0.
         value: a text, words or a record; `Refused` where it cannot be read.
+        file: the file that it is from, of an input of several.
     """
 
     number: int
     place: int
     value: Any
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Source:
         identity: changes when the input does.
         read: the wanted entries in order.
         schema: the types of the fields, of an input that has some.
+        files: that it is read from; empty for a dataset.
     """
 
     name: str
@@ -56,35 +61,99 @@ class Source:
     identity: str
     read: Callable[[Wanted], Iterator[Entry]]
     schema: pa.Schema | None = None
+    files: tuple[Path, ...] = ()
 
     def where(self, entry: Entry) -> str:
         """What an entry is called in messages."""
-        return f"{self.name}, {self.unit} {entry.place}"
+        return f"{entry.file or self.name}, {self.unit} {entry.place}"
 
 
 def open_source(name: str, split: str = "train") -> Source:
     """The input of that name.
 
     Args:
-        name: a file that ends in `.jsonl`, `.json` (SpERT JSON), `.txt` (a text a line) or `.parquet`; a folder that
-            `Dataset.save_to_disk` wrote; or a dataset on the Hub.
+        name: a file that ends in `.jsonl`, `.json` (SpERT JSON), `.txt` (a text a line) or `.parquet`; a pattern that
+            matches files of one of these endings; a folder that `Dataset.save_to_disk` wrote; or a dataset on the Hub.
         split: of a dataset that has several.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or none that matches.
         ValueError: the ending is none of these, or the file cannot be read at all.
     """
     path = Path(name)
     if path.suffix in _FILES and not path.is_dir():
+        if not path.is_file() and glob.has_magic(name):
+            return _several(name, matching(name))
         if not path.is_file():
             raise FileNotFoundError(f"{name}: expected a file to read sentences from, got none of that name.")
-        return _FILES[path.suffix](path)
-    if path.is_dir() or (not path.exists() and not path.suffix and name.count("/") <= 1):
+        return open_file(path)
+    if path.is_dir() or (not path.exists() and not path.suffix and name.count("/") <= 1 and not glob.has_magic(name)):
         return _dataset(name, split)
+    if not path.exists() and glob.has_magic(name):
+        return _several(name, matching(name))
     raise ValueError(
         f"{name}: expected an input that ends in .json (SpERT JSON) or .jsonl (JSON Lines), .txt or .parquet, a folder "
         f"that Dataset.save_to_disk wrote, or a dataset on the Hub."
     )
+
+
+def open_file(path: Path) -> Source:
+    """The entries of a file, in the format of its ending."""
+    return replace(_FILES[path.suffix](path), files=(path,))
+
+
+def _several(name: str, paths: list[Path]) -> Source:
+    """The entries of several files, one file after the other."""
+    endings = sorted({path.suffix for path in paths})
+    if len(endings) > 1 or endings[0] not in _FILES or not all(path.is_file() for path in paths):
+        raise ValueError(
+            f"{name}: expected a pattern that matches files of one ending out of {', '.join(_FILES)}, got "
+            f"{len(paths)} matches such as {paths[0]}, with the endings {', '.join(map(repr, endings))}."
+        )
+    sources = [open_file(path) for path in paths]
+    for source in sources:
+        if source.schema != sources[0].schema:
+            raise ValueError(
+                f"{name}: expected Parquet files of one schema, but that of {source.name} is another than that of "
+                f"{sources[0].name}."
+            )
+
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        first = 0
+        for source in sources:
+            for entry in source.read(lambda number, first=first: wanted(number + first)):  # type: ignore[misc]
+                yield entry._replace(number=entry.number + first, file=source.name)
+            first += source.length
+
+    identity = hashlib.sha256("\n".join(f"{source.name}: {source.identity}" for source in sources).encode())
+    return Source(
+        name,
+        sources[0].unit,
+        sum(source.length for source in sources),
+        f"{len(sources)} files, {identity.hexdigest()}",
+        read,
+        sources[0].schema,
+        tuple(paths),
+    )
+
+
+def lines_of_stream(name: str, lines: Iterable[bytes], ending: str) -> Source:
+    """The entries of a stream, of which nobody knows yet how many there are; they can be read once.
+
+    Args:
+        name: for messages.
+        ending: `.jsonl` or `.txt`.
+    """
+
+    def read(wanted: Wanted) -> Iterator[Entry]:
+        number = 0
+        for place, line in _numbered(lines):
+            if ending == ".jsonl" and not line.strip():
+                continue
+            yield Entry(number, place, _parsed(line) if ending == ".jsonl" else _decoded(line))
+            number += 1
+
+    return Source(name, "line", -1, "", read)
 
 
 def _json_lines(path: Path) -> Source:
@@ -181,10 +250,15 @@ def _records_of(block: Any) -> list[Any]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file, counted from 1; a byte order mark is no part of the first."""
+    """The lines of a file, numbered."""
     with open(path, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        yield from _numbered(lines)
+
+
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines, counted from 1; a byte order mark is no part of the first."""
+    for number, line in enumerate(lines, start=1):
+        yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
 def _decoded(line: bytes) -> Any:

@@ -2,10 +2,12 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from transformers import HfArgumentParser
 
@@ -267,7 +269,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
+    parser = flags_of_training()
     recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
     if recipe is not None:
         parser.set_defaults(**read_recipe(recipe, TrainingArguments))
@@ -278,12 +280,26 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}" if recipe else str(error)) from error
 
 
+class _Parser(HfArgumentParser):
+    """Says which flag was meant by a misspelt one; of several processes, only the first one says anything."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a message and the status 2, as `argparse` does."""
+        if os.environ.get("RANK", "0") != "0":
+            sys.exit(2)
+        if message.startswith("unrecognized arguments"):
+            flags = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+            closest = [close[0] for flag in flags if (close := get_close_matches(flag, self._option_string_actions, 1))]
+            message += f". Did you mean {' and '.join(dict.fromkeys(closest))}?" if closest else ""
+        super().error(message)
+
+
 def _is_whole_number(text: str) -> bool:
     """Whether `int` reads a text as a number that is not negative and of a reasonable size."""
     return text.isdecimal() and len(text) <= 12
 
 
-def _parser() -> argparse.ArgumentParser:
+def flags_of_training() -> argparse.ArgumentParser:
     """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
     flags: Any = dataclasses.make_dataclass(
         "Flags",
@@ -292,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
             for field in dataclasses.fields(TrainingArguments)
         ],
     )
-    return HfArgumentParser(
+    return _Parser(
         flags,
         allow_abbrev=False,  # --learning_rat is misspelt, too
         description="Train a SpERT model with accelerate.",

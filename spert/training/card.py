@@ -13,6 +13,7 @@ from ..configuration_spert import PIPELINE_TASK, SpertConfig
 from ..corpora import CARDS
 from ..corpora.statistics import markdown_of
 from ..corpora.types import types_of
+from ..evaluation.report import TASK_TITLES, score_text
 from ..evaluation.scores import FIGURES, TASKS
 from ..files import read_json
 from ..markdown import code, plain, python_string, table
@@ -20,7 +21,6 @@ from .arguments import TrainingArguments
 from .settings import meanings_of
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
-_TASKS = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
 _SHOWN_SETTINGS = [name for name, meaning in meanings_of(TrainingArguments).items() if meaning.on_card]
 
 
@@ -138,7 +138,7 @@ def _eval_results(
             metric_name=f"{title}: micro {figure}",
             metric_value=round(scores[f"{task}_micro_{figure}"], 4),
         )
-        for task, title in _TASKS.items()
+        for task, title in TASK_TITLES.items()
         for figure in FIGURES
     ]
 
@@ -157,13 +157,15 @@ def _score_table(
             (", without overlapping", without_overlapping),
             (", from text", from_text),
         ):
-            rows.append([_TASKS[task] + about, *(f"{values[f'{task}_micro_{figure}']:.4f}" for figure in FIGURES)])
+            rows.append(
+                [TASK_TITLES[task] + about, *(score_text(values[f"{task}_micro_{figure}"]) for figure in FIGURES)]
+            )
     return table(["", "precision", "recall", "F1"], rows)
 
 
 def _type_table(scores: Mapping[str, Any] | None) -> str:
     rows = [
-        [_TASKS[task], plain(kind), *(f"{values[figure]:.4f}" for figure in FIGURES), values["support"]]
+        [TASK_TITLES[task], plain(kind), *(score_text(values[figure]) for figure in FIGURES), values["support"]]
         for task in TASKS
         for kind, values in (scores or {}).get(f"{task}_per_type", {}).items()
     ]

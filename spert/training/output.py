@@ -10,11 +10,14 @@ from ..corpora import write_spert_json
 from ..evaluation.compared import PREDICTIONS
 from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
-from ..hub import HANDLER
+from ..hub import HANDLER, RESULTS, TUNING_RESULTS
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
 DEV_SCORES = "dev_scores.json"
+
+AFTER_THE_MODEL = (*(name for name in RESULTS if name != DEV_SCORES), PREDICTIONS)
+"""What a run writes about its model once the model is saved."""
 
 
 def is_trained(output_dir: str | os.PathLike[str]) -> bool:
@@ -22,13 +25,21 @@ def is_trained(output_dir: str | os.PathLike[str]) -> bool:
     return (Path(output_dir) / "config.json").exists()
 
 
-def save_model(folder: str | os.PathLike[str], model: SpertModel, processor: SpertProcessor) -> None:
+def save_model(
+    folder: str | os.PathLike[str],
+    model: SpertModel,
+    processor: SpertProcessor,
+    outdated: Sequence[str] = TUNING_RESULTS,
+) -> None:
     """Save what `AutoModel`, `AutoProcessor`, `pipeline` and endpoints load; files appear whole, `config.json` last.
+
+    Args:
+        outdated: names of files about the model that stood in this folder before; they are removed with it.
 
     Raises:
         OSError: a file cannot be written. What the folder held before is still there.
     """
-    with atomic_folder(folder) as staging:
+    with atomic_folder(folder, outdated=outdated) as staging:
         try:
             model.save_pretrained(staging)
             processor.save_pretrained(staging)

@@ -114,7 +114,7 @@ def score_split(
             for rows in processor.plan_batches(chosen, batch_size):
                 batch = processor.pad([chosen[index].rows[row] for index, row in rows])
                 batch.to(model.device)
-                outputs = model(**batch)
+                outputs = model(**batch, return_dict=True)
                 if numbers is short:
                     collected.add_batch(outputs, [numbers[index] for index, _ in rows])
                 else:

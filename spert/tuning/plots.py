@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..evaluation.report import score_text
 from .calibration import BINS
 from .sweep import Curve
 from .tuner import Calibrated, Tuned
@@ -45,7 +46,7 @@ def draw_precision_recall(path: str | os.PathLike[str], tuned: Tuned, split: str
     whole = Curve.of(decisions.scores, decisions.correct)
     panel.plot(*_recall_and_precision(whole, int(gold.sum())), color="black", label="all types, one threshold")
     for figures, marker, name in zip(tuned.relations.on_split, ("o", "*"), ("untuned", "tuned")):
-        label = f"{name}: F1 {figures['f1']:.4f}"
+        label = f"{name}: F1 {score_text(figures['f1'])}"
         panel.plot(figures["recall"], figures["precision"], marker, color="black", markersize=9, label=label)
     panel.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title=f"relations, strict ({split})")
     panel.legend()

@@ -9,11 +9,18 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import ConfigDict, TypeAdapter
+
+from ..evaluation.report import score_text
 from ..files import atomic_folder, atomic_writer, is_partial, read_json, remove, write_json
 from ..hub import CARD
+from ..locks import LOCK_FILES
+from ..options_spert import DecodingOptions
+from ..schemas import PARTIAL, read_checked
 from .plots import CALIBRATION, PRECISION_RECALL, draw_calibration, draw_precision_recall
 from .tuner import TUNED_FIELDS, Tuned, report_of
 
@@ -26,6 +33,26 @@ _THRESHOLD_TEXT = re.compile(r"with a score of at least (\S+) are relations")
 _TUNED_TEXT = "whose score reaches the threshold below are relations"
 
 
+@dataclass
+class _Record:
+    """What is read of `tuning.json`.
+
+    Args:
+        before: the untuned values.
+        after: those that tuning found.
+        replaced: those that stood there when they were written.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = PARTIAL
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    replaced: dict[str, Any]
+
+
+_RECORD_SCHEMA = TypeAdapter(_Record)
+
+
 def untuned_values(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], bool]:
     """The values of `TUNED_FIELDS` in a model's configuration before it was tuned, as far as the file holds them.
 
@@ -35,13 +62,30 @@ def untuned_values(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], bool
 
     Raises:
         FileNotFoundError: the folder has no `config.json`.
+        ValueError: a file is damaged; the message names file and field.
     """
-    present = _values(_read_config(folder))
-    if not (Path(folder) / TUNING).is_file():
+    config = _read_config(folder)
+    present = _values(config)
+    file = Path(folder) / TUNING
+    if not file.is_file():
         return present, True
-    record = read_json(Path(folder) / TUNING)
-    known = [record[name] for name in ("before", "after", "replaced")]
-    return (record["before"], True) if present in known else (present, False)
+    record = read_checked(file, _RECORD_SCHEMA)
+    if present not in (record.before, record.after, record.replaced):
+        return present, False
+    _refuse_odd_values(file, config, record.before)
+    return record.before, True
+
+
+def _refuse_odd_values(file: Path, config: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Refuse untuned values that no configuration could have had: a reset would write them into one."""
+    foreign = sorted(before.keys() - set(TUNED_FIELDS))
+    if foreign:
+        raise ValueError(f"{file}, before: expected fields out of {', '.join(TUNED_FIELDS)}, got {foreign[0]!r:.60}.")
+    types = {name: config.get(name, ()) for name in ("entity_types", "relation_types", "symmetric_relations")}
+    try:
+        DecodingOptions(**types, **before)
+    except ValueError as error:
+        raise ValueError(f"{file}, before: {error}") from error
 
 
 def write_tuning(
@@ -101,6 +145,12 @@ def reset_tuning(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return before
 
 
+def refuse_model(output: str | os.PathLike[str]) -> None:
+    """*Raises* `FileExistsError` where a model stands in the folder of a copy."""
+    if (Path(output) / CONFIG).exists():
+        raise FileExistsError(f"{output}: a model stands here. Name another folder with --output.")
+
+
 def copy_model(folder: str | os.PathLike[str], output: str | os.PathLike[str], tune: Any) -> None:
     """Copy the files of a model's folder, but not what is in folders inside of it, and tune the copy before it appears.
 
@@ -110,11 +160,10 @@ def copy_model(folder: str | os.PathLike[str], output: str | os.PathLike[str], t
     Raises:
         FileExistsError: a model stands in `output`.
     """
-    if (Path(output) / CONFIG).exists():
-        raise FileExistsError(f"{output}: a model stands here. Name another folder with --output.")
+    refuse_model(output)
     with atomic_folder(output, last=CONFIG) as staging:
         for file in sorted(Path(folder).iterdir()):
-            if file.is_file() and not is_partial(file):
+            if file.is_file() and not is_partial(file) and file.name not in LOCK_FILES:
                 shutil.copyfile(file, staging / file.name)
         tune(staging)
 
@@ -123,7 +172,9 @@ def _read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: expected a trained model's folder, got one without {CONFIG}.")
-    config: dict[str, Any] = read_json(path)
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected an object, got {type(config).__name__}.")
     return config
 
 
@@ -174,9 +225,10 @@ def _section_of(record: Mapping[str, Any]) -> str:
         f"`{record['split']}` of {record['dataset']}. **The scores above are those of the untuned model**; "
         f"`spert evaluate` prints those of the tuned one.",
         "",
-        f"* Strict relation F1 on that split: {on_split['before']['f1']:.4f} untuned, {on_split['after']['f1']:.4f} "
-        f"tuned; cross-validated inside of it {untuned['mean']:.4f} untuned, "
-        f"{held_out[choice]['mean']:.4f} tuned.",
+        f"* Strict relation F1 on that split: {score_text(on_split['before']['f1'])} untuned, "
+        f"{score_text(on_split['after']['f1'])} "
+        f"tuned; cross-validated inside of it {score_text(untuned['mean'])} untuned, "
+        f"{score_text(held_out[choice]['mean'])} tuned.",
         f"* Thresholds of relations: {about[choice]}.",
     ]
     for name, calibrated in record["temperature"].items():

@@ -68,7 +68,7 @@ def _on_split(tuned: Tuned) -> Table:
 
 
 def _score_text(score: Score) -> str:
-    return f"{score.mean:.4f} ± {score.deviation:.4f}"
+    return f"{score_text(score.mean)} ± {score_text(score.deviation)}"
 
 
 def _thresholds(thresholds: Thresholds, title: str) -> Table:

@@ -6,6 +6,7 @@ wrong without a word are failures.
 
     python -m tests.fuzz --help       # what `make fuzz` runs: every corruption of every kind, and a table of counts
 
-`corruptions` makes the corruptions, `kinds` and `model_kinds` hold the kinds of files, `judging` applies the rule. A
-new kind is a `judging.Kind` in the list `KINDS` of one of these modules.
+`corruptions` makes the corruptions, `corpus_kinds`, `run_kinds` and `model_kinds` hold the kinds of files, `judging`
+applies the rule. A new kind is a `judging.Kind` in the list `KINDS` of one of these modules. `good_files` holds the
+good files of corpora, and `strict_readers` says what such files mean.
 """

@@ -1,11 +1,10 @@
-"""What `spert predict`, `spert summary` and the training script read, and the JSON files of a model's folder."""
+"""What `spert predict` reads, and the JSON files of a model's folder."""
 
 import functools
 import io
 import json
 import math
 import shutil
-import statistics
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import yaml
-
 from tests import tiny
 from tests.fuzz.corruptions import DIGITS, NESTED
-from tests.fuzz.judging import Kind, Outcome, outcome_of, spert
-from tests.fuzz.kinds import checked, dump_json, dump_lines, json_of
+from tests.fuzz.good_files import dump_json, dump_lines, json_of
+from tests.fuzz.judging import Kind, Outcome, spert
+from tests.fuzz.strict_readers import checked
 
 
 @functools.cache
@@ -41,7 +39,7 @@ def loaded_model() -> Any:
 
 def with_a_loaded_model() -> AbstractContextManager[Any]:
     """Lets `spert predict` take the model that is loaded already."""
-    return mock.patch("spert.commands.predict.load_model", return_value=loaded_model())
+    return mock.patch("spert.commands.shared.load_model", return_value=loaded_model())
 
 
 def predicting(file: str) -> Callable[[Path], Outcome]:
@@ -175,106 +173,6 @@ def _prediction(name: str, file: str, value: Any, dump: Any, parse: Any, *withou
     )
 
 
-# Files of finished runs
-
-_PER_TYPE = {"Person": {"precision": 0.5, "recall": 0.25, "f1": 0.3, "support": 4}}
-_SCORES: dict[str, Any] = {
-    f"{task}_{average}_{figure}": 0.5
-    for task in ("ner", "rel_boundary", "rel_strict")
-    for average in ("micro", "macro")
-    for figure in ("precision", "recall", "f1")
-}
-METRICS = _SCORES | {f"{task}_per_type": _PER_TYPE for task in ("ner", "rel_boundary", "rel_strict")}
-RUN = {
-    "settings": {"dataset_name": "ade", "train_file": None, "fold": 0, "folds": "10"},
-    "corpus": {"train": {"sentences": 9}, "test": {"sentences": 1}},
-}
-
-
-def _summary(folder: Path) -> Outcome:
-    (folder / "summary.json").unlink(missing_ok=True)
-    return spert("summary", folder / "a", folder / "b", "--output", folder / "summary.json")
-
-
-def _mean(folder: Path, outcome: Outcome) -> Any:
-    return json.loads((folder / "summary.json").read_text())["all spans"]["mean"]
-
-
-def _mean_of_metrics(value: Any) -> Any:
-    for name in _SCORES:
-        assert type(value[name]) in (int, float)
-        assert 0 <= value[name] <= 1
-    for task in ("ner", "rel_boundary", "rel_strict"):
-        for name, scores in value[f"{task}_per_type"].items():
-            assert type(name) is str
-            assert type(scores["support"]) is int
-            if task != "rel_strict":  # it has the support of rel_boundary
-                assert scores["support"] == 4  # both runs were scored on one corpus
-                assert name == "Person"
-        assert value[f"{task}_per_type"] or task == "rel_strict"
-    return {name: statistics.mean([value[name], 0.5]) for name in _SCORES}
-
-
-def _mean_of_one_corpus(value: Any) -> Any:
-    """The mean over two folds, where both run files speak of folds of one corpus."""
-    settings = value["settings"]
-    assert settings["dataset_name"] == "ade"
-    assert settings["fold"] is not None
-    assert settings["folds"] == "10"
-    assert sum(checked(split["sentences"], int) for split in value["corpus"].values()) == 10
-    return _mean_of_metrics(METRICS)
-
-
-# Recipes
-
-RECIPE = {
-    "dataset_name": "conll04",
-    "num_train_epochs": 3,
-    "learning_rate": 1.0e-4,
-    "freeze_encoder": False,
-    "span_pooling": "max",
-    "max_train_steps": 10,
-    "report_to": "all",
-}
-
-
-def _dump_yaml(value: Any) -> bytes:
-    lines = [f"{name}: {json.dumps(of_name)}\n" for name, of_name in value.items()]
-    assert not any(isinstance(of_name, str) and len(of_name) > 60_000 for of_name in value.values())
-    return "".join(lines).encode()
-
-
-def _parse_recipe(folder: Path) -> Outcome:
-    from spert.training.arguments import parse_arguments
-    from spert.training.errors import run_script
-
-    def main() -> None:
-        settings = parse_arguments([str(folder / "recipe.yaml")]).to_dict()
-        print(json.dumps(settings))
-
-    return outcome_of(lambda: run_script(main))
-
-
-def _settings(value: Any) -> Any:
-    from spert.training.arguments import TrainingArguments
-
-    known = TrainingArguments(dataset_name="conll04").to_dict()
-    assert type(value["dataset_name"]) in (str, int)  # whether there is such a corpus is seen later
-    assert set(value) <= set(known)
-    for name, of_name in value.items():
-        if of_name is None:
-            assert known[name] is None
-        elif isinstance(of_name, str):
-            of_name.encode()
-    numbers = {name: float(value[name]) for name in ("learning_rate",) if name in value}
-    texts = {name: str(value[name]) for name in ("dataset_name", "report_to") if name in value}  # `folds: 10` is meant
-    return known | value | numbers | texts
-
-
-def _printed_settings(folder: Path, outcome: Outcome) -> Any:
-    return json.loads(outcome.out)
-
-
 # A model's folder
 
 
@@ -356,50 +254,5 @@ KINDS = [
     _prediction("`predict`, SpERT JSON", "x.json", WORDS, dump_json, _list_to_predict),
     _prediction("`predict`, text", "x.txt", [one["text"] for one in INPUT], _dump_text, _text_lines, *_LONG_TEXTS),
     _prediction("`predict`, Parquet", "x.parquet", INPUT, _parquet, _rows),
-    Kind(
-        "metrics.json",
-        "a/metrics.json",
-        METRICS,
-        dump_json,
-        json_of,
-        _summary,
-        _mean_of_metrics,
-        _mean,
-        size=lambda found: 0,
-        others={"b/metrics.json": dump_json(METRICS)},
-        fields=False,  # runs that do not fit together are named with their counts, not with a field
-        blamed=("/b", "/a"),
-    ),
-    Kind(
-        "run.json",
-        "a/run.json",
-        RUN,
-        dump_json,
-        json_of,
-        _summary,
-        _mean_of_one_corpus,
-        _mean,
-        size=lambda found: 0,
-        others={
-            "a/metrics.json": dump_json(METRICS),
-            "b/metrics.json": dump_json(METRICS),
-            "b/run.json": dump_json(RUN),
-        },
-        fields=False,  # runs that do not fit together are named with their corpora, not with a field
-        blamed=("/b", "/a"),
-    ),
-    Kind(
-        "recipe",
-        "recipe.yaml",
-        RECIPE,
-        _dump_yaml,
-        lambda content: yaml.safe_load(content.decode("utf-8-sig")),
-        _parse_recipe,
-        _settings,
-        _printed_settings,
-        size=lambda found: 0,
-        fields=False,
-        longest_message=200_000,  # shows the value
-    ),
     *_model_kinds(),
 ]

@@ -9,17 +9,12 @@ from unittest import mock
 from tests.fuzz.corruptions import Corruption, field_corruptions, file_corruptions
 from tests.fuzz.judging import Judge, Kind
 
-OPEN = ("a model's config.json",)
-"""Kinds that are judged only where `--kind` names them. Sizes in a configuration that no machine can hold, and values
-that transformers takes and torch refuses, are still reported without their field, or only after a long time.
-"""
-
 
 def all_kinds() -> list[Kind]:
     """Every kind of file."""
-    from tests.fuzz import kinds, model_kinds
+    from tests.fuzz import corpus_kinds, model_kinds, run_kinds
 
-    return [*kinds.KINDS, *model_kinds.KINDS]
+    return [*corpus_kinds.KINDS, *run_kinds.KINDS, *model_kinds.KINDS]
 
 
 @contextmanager

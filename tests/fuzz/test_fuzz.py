@@ -5,15 +5,15 @@ import os
 import pytest
 
 from tests.fuzz.corruptions import Corruption
+from tests.fuzz.good_files import dump_json, json_of
 from tests.fuzz.judging import REFUSED, RIGHT, TRACEBACK, UNCLEAR, WRONG, Judge, Kind, Outcome, outcome_of
-from tests.fuzz.kinds import dump_json, json_of
-from tests.fuzz.registry import OPEN, all_kinds, cases_of, judge_in
+from tests.fuzz.registry import all_kinds, cases_of, judge_in
 
 SAMPLE = 5
 SEED = int(os.environ.get("SPERT_FUZZ_SEED", "0"))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in all_kinds() if kind.name not in OPEN], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.name)
 def test_corrupted_files_are_refused_with_their_place_or_read_rightly(kind, tmp_path):
     if kind.name in ("spaCy", "ADE"):
         pytest.importorskip("spacy")

@@ -1,18 +1,22 @@
 """spaCy: `Doc` and `DocBin`. Entities stand in the span group `entities`, relations in the extension `relations`."""
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...files import atomic_folder
 from ..documents import Reading
-from ..schema import TEXT_FEATURES
+from ..schema import TEXT_FIELDS
 from ..spacy_extra import import_spacy
 from ..validation import shown
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
     from spacy.vocab import Vocab
+
+MAX_UNPACKED = 2**30
+"""Bytes that a file unpacks to at most."""
 
 GROUP = "entities"
 EXTENSION = "relations"
@@ -30,7 +34,7 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     ]
     doc._.relations = [dict(relation) for relation in record["relations"]]
     doc.user_data[_ID] = record["id"]
-    doc.user_data |= {name: record[name] for name in TEXT_FEATURES if record.get(name) is not None}
+    doc.user_data |= {name: record[name] for name in TEXT_FIELDS if record.get(name) is not None}
     return doc
 
 
@@ -52,7 +56,7 @@ def record_of(doc: "Doc", default_id: str = "0", where: str = "spaCy, document")
         "entities": [{"type": span.label_, "start": span.start, "end": span.end} for span in doc.spans[GROUP]],
         "relations": _with_lists(doc._.relations if doc.has_extension(EXTENSION) else []),
     }
-    return record | {name: _with_lists(doc.user_data[name]) for name in TEXT_FEATURES if name in doc.user_data}
+    return record | {name: _with_lists(doc.user_data[name]) for name in TEXT_FIELDS if name in doc.user_data}
 
 
 def _with_lists(value: Any) -> Any:
@@ -68,6 +72,7 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     spacy = _spacy_with_extension()
     content = path.read_bytes()
+    _refuse_too_much(path, content)
     try:
         docs = spacy.tokens.DocBin().from_bytes(content)
     except Exception as error:  # of many kinds: it is whatever the bytes lead to
@@ -82,6 +87,21 @@ def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
         if ("._.", EXTENSION, None, None) not in doc.user_data:
             reading.lost[f"documents without the extension {EXTENSION!r}, read as documents without relations"] += 1
         yield where, record_of(doc, str(number), where)
+
+
+def _refuse_too_much(path: Path, content: bytes) -> None:
+    """Refuse a file that unpacks to more than `MAX_UNPACKED`: spaCy would hold all of it in memory."""
+    unpacking, size = zlib.decompressobj(), 0
+    try:
+        while content and not unpacking.eof:
+            size += len(unpacking.decompress(content, 2**20))
+            content = unpacking.unconsumed_tail
+            if size > MAX_UNPACKED:
+                raise ValueError(
+                    f"{path}: expected at most {MAX_UNPACKED} bytes unpacked, got more. Divide it into several files."
+                )
+    except zlib.error:  # the reader says so
+        return
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
