@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,7 +47,10 @@ def http_request(method, body=b""):
 @pytest.fixture(scope="module")
 def replica(saved_model):
     """A replica outside of a cluster."""
-    return example().Extractor.func_or_class(str(saved_model), max_requests=16, wait=0.05, timeout=20)
+    config = SimpleNamespace(max_ongoing_requests=32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray.serve.get_replica_context", lambda: SimpleNamespace(_deployment_config=config))
+        yield example().Extractor.func_or_class(str(saved_model), max_requests=16, wait=0.05, timeout=60)
 
 
 def ask(replica, *bodies):
