@@ -83,13 +83,13 @@ def train_and_push(accelerator: Accelerator, arguments: TrainingArguments, lock:
     else:
         train(accelerator, arguments, lock)
     if arguments.push_to_hub and accelerator.is_main_process:
-        address = push_folder(
+        pushed = push_folder(
             arguments.output_dir,
             arguments.hub_model_id or arguments.output_dir.rstrip("/").rsplit("/", 1)[-1],
             token=arguments.hub_token,
             private=arguments.hub_private_repo or None,
         )
-        print(f"Uploaded: {address}")
+        print(f"Uploaded: {pushed.url}")
     accelerator.wait_for_everyone()
     end_training(accelerator)
 

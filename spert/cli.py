@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 from .commands.compare import compare
 from .commands.convert import convert
 from .commands.corpus import app as corpus_app
+from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.graph import graph
@@ -61,7 +62,21 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, show, graph, evaluate, inspect, tune, score, summary, compare, export, push):
+for command in (
+    convert,
+    predict,
+    show,
+    graph,
+    demo,
+    evaluate,
+    inspect,
+    tune,
+    score,
+    summary,
+    compare,
+    export,
+    push,
+):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
 for command in (study, search):  # they take the flags of train_accelerate.py as well

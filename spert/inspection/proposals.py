@@ -29,7 +29,8 @@ LABELS = {
         "classification", "Proposed for wrong types of entities and relations, and for relations lost by that."
     ),
     "missing_annotation": MistakeClass(
-        "missing annotation", f"Right, but not annotated. Proposed for what is made up with a score of at least {CERTAIN}."
+        "missing annotation",
+        f"Right, but not annotated. Proposed for what is made up with a score of at least {CERTAIN}.",
     ),
 }
 
