@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ...files import atomic_folder
-from ..columnar import checked_table
 from ..reading import Item, Reading, Writing
 from .rows import records_of_row
 
@@ -35,6 +34,8 @@ def items(path: Path, reading: Reading) -> Iterator[Item]:
 def write(path: Path, records: Sequence[Mapping[str, Any]], writing: Writing) -> None:
     """Write records; their `id` becomes `orig_id`."""
     import pyarrow.parquet
+
+    from ..columnar import checked_table  # which imports datasets
 
     table = checked_table(list(records), str(path)).rename_columns({"id": "orig_id"})
     for column in ("entities", "relations"):
