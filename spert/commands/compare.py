@@ -27,6 +27,10 @@ def compare(
     resamples: Annotated[int, typer.Option(min=1, help="Resamples of the bootstrap.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     output: Annotated[Path | None, typer.Option(help="A file for the numbers, JSON.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="An HTML file for the mistakes of both, beside each other. Takes one run of each."),
+    ] = None,
 ) -> None:
     """Compare two systems by a paired bootstrap over sentences."""
     from ..corpora import read_spert_json, read_types, types_of
@@ -38,7 +42,14 @@ def compare(
         got = "both" if dataset is not None else "neither"
         raise ValueError(f"compare: expected either --references or --dataset, got {got}.")
     known: CorpusTypes | None
+    training = None
     files = [prediction_files(system) for system in (first, second)]
+    if report is not None and (several := [name for name, runs in zip((first, second), files) if len(runs) > 1]):
+        raise ValueError(
+            f"--report: expected one run of each system, got several in {several[0]}. Name the predictions of one run."
+        )
+    if report is not None and without_overlapping:
+        raise ValueError("--report: shows all entities. Leave out --without-overlapping, or --report.")
     if dataset is not None:
         if types is not None:
             raise ValueError("--types: goes with --references; a corpus brings its own types.")
@@ -48,6 +59,7 @@ def compare(
         if split not in corpus:
             raise ValueError(f"--split: expected one of {', '.join(corpus)}, got {split!r}.")
         known, gold, name = types_of(corpus), corpus[split].to_list(), f"{dataset}, {split}"
+        training = corpus["train"].to_list() if split != "train" and "train" in corpus else None
     else:
         assert references is not None
         known = read_types(types) if types is not None else None
@@ -63,4 +75,10 @@ def compare(
     )
     if output is not None:
         write_json(output, numbers)
+    if report is not None:
+        from ..inspection.comparing import write_comparison
+
+        write_comparison(report, gold, name, [of_system[0] for of_system in files], numbers, known, training)
     print_comparison(numbers, (first, second))
+    if report is not None:
+        typer.echo(f"Written: {report}")
