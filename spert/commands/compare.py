@@ -28,7 +28,8 @@ def compare(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     output: Annotated[Path | None, typer.Option(help="A file for the numbers, JSON.")] = None,
     report: Annotated[
-        Path | None, typer.Option(help="An HTML file for the mistakes of both, beside each other. Takes one run of each.")
+        Path | None,
+        typer.Option(help="An HTML file for the mistakes of both, beside each other. Takes one run of each."),
     ] = None,
 ) -> None:
     """Compare two systems by a paired bootstrap over sentences."""

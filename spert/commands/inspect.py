@@ -74,25 +74,23 @@ def inspect(
 
         loaded, processor = load_model(model)
         symmetric = list(loaded.config.symmetric_relations)
-        predicted = read_with_model(
-            loaded, processor, records, batch_size=batch_size, progress=sys.stderr.isatty()
-        )
+        predicted = read_with_model(loaded, processor, records, batch_size=batch_size, progress=sys.stderr.isatty())
         threshold = loaded.config.relation_threshold
         lowest = min(threshold.values(), default=0.4) if isinstance(threshold, dict) else threshold
         system = system_of(shown_name(model), records, predicted.readings, symmetric, lowest, predicted.given)
     else:
         assert predictions is not None
         found = read_scored_predictions(predictions, records, where, known)
-        system = system_of(
-            shown_name(predictions), records, [reading_of(one, symmetric) for one in found], symmetric
-        )
+        system = system_of(shown_name(predictions), records, [reading_of(one, symmetric) for one in found], symmetric)
     where_shown = f"{shown_name(dataset)}, {split}" if dataset is not None else shown_name(references)
     about = {
         "read by": system.name,
         "sentences": f"{len(records):,} of {where_shown}",
         "symmetric relations": ", ".join(symmetric) or "none",
     }
-    inspected = Inspected.of(f"Mistakes of {system.name} on {where_shown}", about, records, [system], symmetric, training)
+    inspected = Inspected.of(
+        f"Mistakes of {system.name} on {where_shown}", about, records, [system], symmetric, training
+    )
     saved = read_labels(labels) if labels is not None else {}
     report = report_of(inspected, saved)
     write_json(output / "report.json", report)

@@ -138,10 +138,16 @@ def breakdowns(
     ]
     if seen is not None:
         of_entities.append(
-            _Breakdown("whether it was seen in training", lambda thing, words, _: seen.entity(thing, words), names=SEEN_ENTITIES)
+            _Breakdown(
+                "whether it was seen in training",
+                lambda thing, words, _: seen.entity(thing, words),
+                names=SEEN_ENTITIES,
+            )
         )
         of_relations.append(
-            _Breakdown("whether it was seen in training", lambda thing, words, _: seen.relation(thing, words), names=SEEN_PAIRS)
+            _Breakdown(
+                "whether it was seen in training", lambda thing, words, _: seen.relation(thing, words), names=SEEN_PAIRS
+            )
         )
     return {
         task: [{"title": one.title, "rows": _rows(one, task, tokens, sentences)} for one in each]
@@ -149,9 +155,7 @@ def breakdowns(
     }
 
 
-def confusion(
-    task: str, sentences: Sentences, mistakes: Iterable[Iterable[Mistake]]
-) -> dict[str, dict[str, int]]:
+def confusion(task: str, sentences: Sentences, mistakes: Iterable[Iterable[Mistake]]) -> dict[str, dict[str, int]]:
     """How often each annotated type (outer) was found as each type (inner); `NOTHING` is neither.
 
     Two sides of one mistake count by their types, whatever their boundaries: a wrong boundary is on the diagonal.
@@ -168,8 +172,7 @@ def confusion(
         )
     types = sorted({name for pair in counts for name in pair if name != NOTHING})
     return {
-        gold: {found: counts[gold, found] for found in [*types, NOTHING] if gold or found}
-        for gold in [*types, NOTHING]
+        gold: {found: counts[gold, found] for found in [*types, NOTHING] if gold or found} for gold in [*types, NOTHING]
     }
 
 

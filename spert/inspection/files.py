@@ -17,7 +17,10 @@ LABELS_FORMAT = "spert inspection labels"
 
 
 def read_scored_predictions(
-    path: str | os.PathLike[str], references: Sequence[Mapping[str, Any]], references_name: str, types: CorpusTypes | None
+    path: str | os.PathLike[str],
+    references: Sequence[Mapping[str, Any]],
+    references_name: str,
+    types: CorpusTypes | None,
 ) -> list[dict[str, Any]]:
     """Predictions in the order of the references; entities and relations have a `score` where the file has one.
 
@@ -84,7 +87,11 @@ def read_labels(path: str | os.PathLike[str]) -> dict[str, str]:
 
 def _as_spert_json(line: Any, where: str) -> dict[str, Any]:
     """A dictionary of predictions as a record whose spans count words."""
-    if not isinstance(line, Mapping) or not isinstance(line.get("text"), str) or not isinstance(line.get("words"), list):
+    if (
+        not isinstance(line, Mapping)
+        or not isinstance(line.get("text"), str)
+        or not isinstance(line.get("words"), list)
+    ):
         raise ValueError(f"{where}: expected an object with text, words, entities and relations, got {shown(line)}.")
     for name in ("entities", "relations"):
         rows = line.get(name)

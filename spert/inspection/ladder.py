@@ -65,9 +65,7 @@ def without_made_up(gold: Reading, found: Reading, symmetric: frozenset[str] = f
         entity: score for entity, score in found.entities.items() if entity in gold.entities or entity in paired
     }
     left = Reading(entities)
-    return Reading(
-        entities, {relation: score for relation, score in found.relations.items() if _joins(relation, left)}
-    )
+    return Reading(entities, {relation: score for relation, score in found.relations.items() if _joins(relation, left)})
 
 
 def with_missed(gold: Reading, found: Reading, symmetric: frozenset[str] = frozenset()) -> Reading:
@@ -86,7 +84,9 @@ def with_missed(gold: Reading, found: Reading, symmetric: frozenset[str] = froze
 RUNGS = {
     "boundaries": Rung("boundaries", "Each wrong boundary becomes the annotated one.", right_boundaries),
     "types": Rung("entity types", "Each wrong type of an annotated span becomes the annotated one.", right_types),
-    "relations": Rung("relations", "Between right entities there are exactly the annotated relations.", right_relations),
+    "relations": Rung(
+        "relations", "Between right entities there are exactly the annotated relations.", right_relations
+    ),
     "made_up": Rung("no made-up entities", "Made-up entities go, with their relations.", without_made_up),
     "missed": Rung("missed entities", "Missed entities are found, with their annotated relations.", with_missed),
 }

@@ -29,8 +29,12 @@ class MistakeClass:
 
 ENTITY_CLASSES = {
     "wrong_type": MistakeClass("wrong type", "The span is annotated, with another type."),
-    "wrong_boundary": MistakeClass("wrong boundary", "The type is right, and the span shares words with the annotated one."),
-    "wrong_both": MistakeClass("wrong boundary and type", "The span shares words with an annotated one of another type."),
+    "wrong_boundary": MistakeClass(
+        "wrong boundary", "The type is right, and the span shares words with the annotated one."
+    ),
+    "wrong_both": MistakeClass(
+        "wrong boundary and type", "The span shares words with an annotated one of another type."
+    ),
     "missed": MistakeClass("missed", "Annotated, and no spurious entity is left that shares words with it."),
     "made_up": MistakeClass("made up", "Found, and no missed entity is left that shares words with it."),
 }
@@ -40,7 +44,9 @@ then by the share of words in common, then by their place in the sentence. Each 
 RELATION_CLASSES = {
     "wrong_direction": MistakeClass("wrong direction", "Found with head and tail exchanged; both entities are right."),
     "wrong_type": MistakeClass("wrong type", "The two right entities are joined by another type, in either direction."),
-    "missed": MistakeClass("missed between right entities", "Both entities are right, and no spurious relation between them is left."),
+    "missed": MistakeClass(
+        "missed between right entities", "Both entities are right, and no spurious relation between them is left."
+    ),
     "made_up": MistakeClass("made up between right entities", "Both entities are annotated, and this relation is not."),
     "lost_entity_missed": MistakeClass("lost: entity missed", "The head or the tail was missed altogether."),
     "lost_entity_boundary": MistakeClass("lost: entity boundary", "The head or the tail has a wrong boundary."),
@@ -49,12 +55,13 @@ RELATION_CLASSES = {
         "lost: entity boundary and type", "The head and the tail have both faults, or one of them has."
     ),
     "made_up_wrong_entity": MistakeClass(
-        "made up with a wrong entity", "The head or the tail is spurious, and no lost relation is the same but for that."
+        "made up with a wrong entity",
+        "The head or the tail is spurious, and no lost relation is the same but for that.",
     ),
 }
-"""A missed and a spurious relation are paired in this order: wrong direction; wrong type (of several the one in the same
-direction, then by name); lost with its counterpart, which is the spurious relation of the same type whose head and tail
-are those that the annotated ones were paired with. What is left is missed, lost or made up."""
+"""A missed and a spurious relation are paired in this order: wrong direction; wrong type (of several the one in the
+same direction, then by name); lost with its counterpart, which is the spurious relation of the same type whose head and
+tail are those that the annotated ones were paired with. What is left is missed, lost or made up."""
 
 CLASSES: Mapping[str, Mapping[str, MistakeClass]] = {ENTITIES: ENTITY_CLASSES, RELATIONS: RELATION_CLASSES}
 

@@ -115,9 +115,7 @@ def _may_join(kind: str, head: Entity, tail: Entity, options: DecodingOptions) -
     return [head.type, tail.type] in pairs or (is_symmetric and [tail.type, head.type] in pairs)
 
 
-def _chances(
-    result: Mapping[str, Any], gold: Reading, options: DecodingOptions
-) -> dict[Entity | Relation, float]:
+def _chances(result: Mapping[str, Any], gold: Reading, options: DecodingOptions) -> dict[Entity | Relation, float]:
     """The scores of what is annotated, in a result that was made from annotated entities."""
     chances: dict[Entity | Relation, float] = {}
     for row in result["entities"]:

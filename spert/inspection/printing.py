@@ -37,7 +37,9 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     start = system["oracle_ladder"]["start"]["rel_strict_f1"]
     table.add_row("as it is", score_text(start), "", score_text(start))
     for rung in system["oracle_ladder"]["rungs"]:
-        title = f"{THRESHOLD_TITLE} ({rung['threshold']:.4g})" if rung["name"] == THRESHOLD else RUNGS[rung["name"]].title
+        title = (
+            f"{THRESHOLD_TITLE} ({rung['threshold']:.4g})" if rung["name"] == THRESHOLD else RUNGS[rung["name"]].title
+        )
         alone, together = rung["alone"]["rel_strict_f1"], rung["together"]["rel_strict_f1"]
         table.add_row(title, score_text(alone), f"{alone - start:+.4f}", score_text(together))
     console.print(table)
