@@ -1,4 +1,4 @@
-"""Put the root files that ship to the Hub into the wheel's `spert/`, beside the package's own modules."""
+"""Put the root files that ship to the Hub, and the training script, into the wheel's `spert/`."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShippedFiles(BuildHookInterface):
-    """Maps `*_spert.py` to `spert/*_spert.py`; an editable install finds them at the root (see `spert/__init__.py`)."""
+    """Maps `*_spert.py` to `spert/*_spert.py`; an editable install finds them at the root (see `spert/__init__.py`).
+
+    `spert study` and `spert search` start `python -m spert.train_accelerate`, which a checkout has at its root, too.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling; `version` is `editable` or `standard`."""
         if version != "editable":
-            for file in sorted(Path(self.root).glob("*_spert.py")):
+            root = Path(self.root)
+            for file in (*sorted(root.glob("*_spert.py")), root / "train_accelerate.py"):
                 build_data["force_include"][str(file)] = f"spert/{file.name}"

@@ -5,9 +5,9 @@
     accelerate launch train_accelerate.py configs/ade.yaml --folds all --output_dir outputs/ade
 
 A recipe (YAML) gives defaults, flags override it; `python train_accelerate.py --help` lists them. The defaults are the
-paper's settings, except that the optimizer is torch's AdamW (the original's variant left out the bias correction) and
-that every sentence is seen (the original dropped an incomplete last batch). The result is the model after the last
-epoch, as in the original, unless the settings ask for the best one.
+paper's settings, except that the optimizer is torch's AdamW (the original's variant left out the bias correction:
+`--adam_bias_correction false`) and that every sentence is seen (the original dropped an incomplete last batch). The
+result is the model after the last epoch, as in the original, unless the settings ask for the best one.
 
 A run goes through `prepare`, then `run_epoch` and `end_epoch` for each epoch, then `finish`; `train_step` is one
 optimizer step.
@@ -44,6 +44,7 @@ from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints
 from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
+from spert.training.initialization import reset_encoder
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes, refuse_sharded_models
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
@@ -82,13 +83,13 @@ def train_and_push(accelerator: Accelerator, arguments: TrainingArguments, lock:
     else:
         train(accelerator, arguments, lock)
     if arguments.push_to_hub and accelerator.is_main_process:
-        address = push_folder(
+        pushed = push_folder(
             arguments.output_dir,
             arguments.hub_model_id or arguments.output_dir.rstrip("/").rsplit("/", 1)[-1],
             token=arguments.hub_token,
             private=arguments.hub_private_repo or None,
         )
-        print(f"Uploaded: {address}")
+        print(f"Uploaded: {pushed.url}")
     accelerator.wait_for_everyone()
     end_training(accelerator)
 
@@ -212,6 +213,7 @@ def load_model_and_corpus(
             else None
         ),
     )
+    reset_encoder(model, arguments.encoder_weights)
     return corpus, processor, seen_arguments, model
 
 

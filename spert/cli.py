@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 from .commands.compare import compare
 from .commands.convert import convert
 from .commands.corpus import app as corpus_app
+from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.graph import graph
@@ -18,7 +19,9 @@ from .commands.inspect import inspect
 from .commands.predict import predict
 from .commands.push import push
 from .commands.score import score
+from .commands.search import search
 from .commands.show import show
+from .commands.study import study
 from .commands.summary import summary
 from .commands.train import train
 from .commands.tune import tune
@@ -59,9 +62,25 @@ def about(
     """Span-based joint entity and relation extraction."""
 
 
-for command in (convert, predict, show, graph, evaluate, inspect, tune, score, summary, compare, export, push):
+for command in (
+    convert,
+    predict,
+    show,
+    graph,
+    demo,
+    evaluate,
+    inspect,
+    tune,
+    score,
+    summary,
+    compare,
+    export,
+    push,
+):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
+for command in (study, search):  # they take the flags of train_accelerate.py as well
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 app.add_typer(corpus_app, name="corpus")
 for group in (app, corpus_app):
     for registered in group.registered_commands:

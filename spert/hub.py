@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError
@@ -13,6 +15,9 @@ from .files import read_json
 CARD = "README.md"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+
+HANDLER = Path(__file__).with_name("handler.py")
+"""What makes a repository an Inference Endpoint; it goes up with a model that has none of its own."""
 
 _REQUIRED = ("config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -33,6 +38,20 @@ RESULTS = (
 _FAILURES = (HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OSError, RuntimeError)
 
 
+class Pushed(NamedTuple):
+    """A commit on the Hub.
+
+    Args:
+        url: its address.
+        repo_id: the repository, with its owner.
+        revision: the commit's name.
+    """
+
+    url: str
+    repo_id: str
+    revision: str
+
+
 def push_folder(
     folder: str | os.PathLike[str],
     repo_id: str,
@@ -40,7 +59,7 @@ def push_folder(
     token: str | None = None,
     private: bool | None = None,
     message: str = "Upload model",
-) -> str:
+) -> Pushed:
     """Upload a trained model's folder in one commit; the repository is created if it does not exist.
 
     Only files that this project writes are uploaded (see [`files_to_push`]). In the card that is uploaded, the examples
@@ -53,37 +72,66 @@ def push_folder(
         private: `True`: upload to a private repository only. Default: a new repository gets the account's default, an
             existing one stays as it is.
 
-    Returns:
-        The commit's address.
-
     Raises:
         ValueError: the folder holds no model, a file is a symbolic link, or the repository is public and `private` is
             asked for.
         ConnectionError: the Hub refused the upload or could not be reached; the message says how to go on.
     """
     files = files_to_push(folder)
+    again = f"Nothing in {folder} was changed. To try again: spert push {folder} {repo_id}"
+    return commit_files(
+        repo_id,
+        lambda full_id: [CommitOperationAdd(file.name, _content(file, full_id)) for file in files],
+        token=token,
+        private=private,
+        message=message,
+        again=again + (" --private" if private else ""),
+    )
+
+
+def commit_files(
+    repo_id: str,
+    files_of: Callable[[str], Sequence[CommitOperationAdd]],
+    *,
+    token: str | None,
+    private: bool | None,
+    message: str,
+    again: str,
+    is_space: bool = False,
+) -> Pushed:
+    """Put files into a repository, in one commit; the repository is created if it does not exist.
+
+    Args:
+        repo_id: `org/name`, or `name` for the token's own account.
+        files_of: the full name of the repository to its files.
+        again: what an error says at its end.
+        is_space: whether the repository is a Space that runs Gradio, as opposed to a model.
+        token, private, message: as for `push_folder`.
+
+    Raises:
+        ValueError: the repository is public, and `private` is asked for.
+        ConnectionError: the Hub refused the upload or could not be reached.
+    """
     api = HfApi(token=token)
+    kind, sdk = ("space", "gradio") if is_space else (None, None)
     try:
-        full_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        if private and not api.repo_info(full_id).private:
+        full_id = api.create_repo(repo_id, private=private, exist_ok=True, repo_type=kind, space_sdk=sdk).repo_id
+        if private and not api.repo_info(full_id, repo_type=kind).private:
             raise ValueError(
                 f"{full_id}: expected a private repository (--private), but it exists and is public. Nothing was "
                 f"uploaded. Make it private in its settings, name another repository, or leave --private out."
             )
-        operations = [CommitOperationAdd(file.name, _content(file, full_id)) for file in files]
-        return str(api.create_commit(full_id, operations, commit_message=message).commit_url)
+        commit = api.create_commit(full_id, files_of(full_id), commit_message=message, repo_type=kind)
+        return Pushed(str(commit.commit_url), full_id, commit.oid)
     except _FAILURES as error:
-        again = f"spert push {folder} {repo_id}" + (" --private" if private else "")
-        raise ConnectionError(
-            f"{repo_id}: the upload failed: {_reason(error)} Nothing in {folder} was changed. To try again: {again}"
-        ) from error
+        raise ConnectionError(f"{repo_id}: the upload failed: {_reason(error)} {again}") from error
 
 
 def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     """The files of a folder that belong to its model, by name: code, weights, processor, card, scores and pictures.
 
     Code is what the configuration files load, and what that imports. Weights are `model.safetensors`, or the parts that
-    its index names. Files of other names are never uploaded.
+    its index names. A folder without `handler.py` gets this package's. Files of other names are never uploaded.
 
     Raises:
         ValueError: the folder holds no model, or one of these files is a symbolic link.
@@ -96,7 +144,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
     for name in names:
         if not (place / name).is_file():
             raise ValueError(f"{folder}: expected a trained model's folder, got one without {name}, which it needs.")
-    names += [name for name in (*_TOKENIZER, *RESULTS) if (place / name).is_file()]
+    names += [name for name in (*_TOKENIZER, *RESULTS, HANDLER.name) if (place / name).is_file()]
     for name in names:
         if not _is_plain_name(name):
             raise ValueError(f"{folder}: expected names of files in this folder, got {name!r} in its configuration.")
@@ -105,6 +153,8 @@ def files_to_push(folder: str | os.PathLike[str]) -> list[Path]:
                 f"{place / name}: expected a file, got a symbolic link to {os.readlink(place / name)}. Links are never "
                 f"uploaded: put a copy of the file in its place."
             )
+    if not (place / HANDLER.name).exists():
+        return [*(place / name for name in sorted(set(names))), HANDLER]
     return [place / name for name in sorted(set(names))]
 
 

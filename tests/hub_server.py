@@ -18,7 +18,7 @@ ACCOUNTS = {"hf_writer": "org", "hf_stranger": "stranger"}
 
 @dataclass
 class Repo:
-    """A repository: its commits, oldest first, each a name and all of its files."""
+    """A repository: its commits, oldest first, each a name and all of its files. Spaces are named `spaces/org/name`."""
 
     private: bool = False
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
@@ -77,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return action(self, *found.groups())
         return self.reply(404, {"error": f"no such page: {path}"})
 
+    def owns(self, repo_id: str) -> bool:
+        return self.account == repo_id.split("/")[-2]
+
     @property
     def account(self) -> str | None:
         return ACCOUNTS.get((self.headers.get("Authorization") or "").removeprefix("Bearer "))
@@ -112,16 +115,15 @@ class _Handler(BaseHTTPRequestHandler):
     def readable(self, repo_id: str) -> Repo | None:
         """The repository, or none and an answer that says no as the Hub does."""
         repo = self.hub.repos.get(repo_id)
-        if repo is not None and (not repo.private or self.account == repo_id.split("/")[0]):
+        if repo is not None and (not repo.private or self.owns(repo_id)):
             return repo
         self.reply(401, {"error": "Invalid username or password."}, {"X-Error-Code": "RepoNotFound"})
         return None
 
     def writable(self, repo_id: str) -> Repo | None:
-        self_account = self.account
-        if self_account is None:
+        if self.account is None:
             self.reply(401, {"error": "Invalid username or password."})
-        elif self_account != repo_id.split("/")[0]:
+        elif not self.owns(repo_id):
             self.reply(403, {"error": "You don't have the rights to write here."})
         else:
             return self.hub.repos[repo_id]
@@ -137,7 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.account is None:
             return self.reply(401, {"error": "Invalid username or password."})
         repo_id = f"{wanted.get('organization') or self.account}/{wanted['name']}"
-        if repo_id.split("/")[0] != self.account:
+        if wanted.get("type") == "space":
+            assert wanted["sdk"] == "gradio"
+            repo_id = f"spaces/{repo_id}"
+        if not self.owns(repo_id):
             return self.reply(403, {"error": "You don't have the rights to create a model here."})
         known = repo_id in self.hub.repos
         if not known:
@@ -201,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = self.readable_at(repo_id, revision or "main")
         if found is not None:
             siblings = [{"rfilename": name} for name in found[1]]
-            about = {"id": repo_id, "modelId": repo_id, "sha": found[0], "siblings": siblings}
+            about = {"id": repo_id.removeprefix("spaces/"), "modelId": repo_id, "sha": found[0], "siblings": siblings}
             about["private"] = self.hub.repos[repo_id].private
             self.reply(200, about | {"tags": [], "downloads": 0, "likes": 0})
 
@@ -229,6 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 _REPO = r"([\w.-]+/[\w.-]+)"
+_SPACE = r"spaces/[\w.-]+/[\w.-]+"
 ROUTES: list[tuple[set[str], str, Any]] = [
     ({"GET"}, r"/api/whoami-v2", _Handler.whoami),
     ({"POST"}, r"/api/repos/create", _Handler.create),
@@ -241,4 +247,7 @@ ROUTES: list[tuple[set[str], str, Any]] = [
     ({"GET"}, rf"/api/models/{_REPO}/revision/([\w.-]+)", _Handler.info),
     ({"GET"}, rf"/api/models/{_REPO}/tree/([\w.-]+)(?:/(.+))?", _Handler.tree),
     ({"GET", "HEAD"}, rf"/{_REPO}/resolve/([\w.-]+)/(.+)", _Handler.resolve),
+    ({"POST"}, rf"/api/({_SPACE})/preupload/([\w.-]+)", _Handler.preupload),
+    ({"POST"}, rf"/api/({_SPACE})/commit/([\w.-]+)", _Handler.commit),
+    ({"GET"}, rf"/api/({_SPACE})", _Handler.info),
 ]

@@ -72,6 +72,7 @@ def test_commands_that_need_no_model_import_little(tmp_path):
         ["score", "--references", str(records), "--predictions", str(records)],
         ["compare", str(records), str(records), "--references", str(records), "--resamples", "10"],
         ["corpus", "check", str(records)],
+        ["corpus", "convert", str(records), str(tmp_path / "records.jsonl")],
     ]
     script = WITHOUT_MODELS.format(commands=commands)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -43,6 +43,7 @@ SHIPPED = {
 }
 SAVED = SHIPPED | {
     "config.json",
+    "handler.py",
     "model.safetensors",
     "processor_config.json",
     "tokenizer.json",
@@ -136,6 +137,14 @@ def test_shipped_files_import_little(root, name):
     assert relative <= MAY_IMPORT[name]
 
 
+def test_the_handler_stands_alone(root):
+    """It is copied beside a model, and is no module of a package there."""
+    nodes = run_time_imports(root / "spert" / "handler.py")
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {"." * node.level + (node.module or "") for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"torch", "transformers"}
+
+
 def test_the_workbench_is_layered(root):
     """corpora and evaluation know nothing of training; scripts use the workbench, nothing uses scripts."""
     for folder, forbidden in (
@@ -194,8 +203,18 @@ results = processor.post_process_entity_relation_extraction(outputs, batch)
 assert type(config).__name__ == "SpertConfig" and type(model).__name__ == "SpertModel"
 assert type(processor).__name__ == "SpertProcessor" and type(extract).__name__ == "SpertPipeline"
 piped = extract(sentences, is_split_into_words=True, batch_size=len(sentences))
+
+# As the toolkit of Inference Endpoints does.
+import importlib.util
+spec = importlib.util.spec_from_file_location("handler.EndpointHandler", folder + "/handler.py")
+sys.path.insert(0, folder)
+module = importlib.util.module_from_spec(spec)
+sys.modules["handler.EndpointHandler"] = module
+spec.loader.exec_module(module)
+handler = module.EndpointHandler(folder)
+served = handler({"inputs": sentences, "parameters": {"is_split_into_words": True}})
 assert not {"spert", "datasets", "evaluate", "accelerate"} & {name.split(".")[0] for name in sys.modules}
-print(json.dumps([results, piped]))
+print(json.dumps([results, piped, served]))
 """
 
 

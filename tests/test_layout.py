@@ -53,11 +53,15 @@ def wheel(root, tmp_path_factory):
 def test_wheel_holds_package_and_shipped_files_once(wheel, root):
     import zipfile
 
-    names = set(zipfile.ZipFile(wheel).namelist())
+    archive = zipfile.ZipFile(wheel)
+    names = set(archive.namelist())
     package = {f"spert/{file.relative_to(root / 'spert')}" for file in (root / "spert").rglob("*.py")}
     shipped = {f"spert/{file.name}" for file in root.glob("*_spert.py")}
-    assert {name for name in names if name.endswith(".py")} == package | shipped
-    assert "spert/py.typed" in names
+    script = {"spert/train_accelerate.py"}  # what `spert study` and `spert search` start
+    assert {name for name in names if name.endswith(".py")} == package | shipped | script
+    assert {"spert/py.typed", "spert/graphs/page.html"} <= names
+    (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
+    assert "[spacy_factories]\nspert = spert.spacy_component:make_spert" in archive.read(entry_points).decode()
     assert not any(name.startswith(("tests/", "benchmarks/", "examples/", "train")) for name in names)
 
 

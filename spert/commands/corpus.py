@@ -1,11 +1,15 @@
-"""The commands `spert corpus …`: stats, check, convert."""
+"""The commands `spert corpus …`: stats and check here, the others in files of their own."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look at, check and convert annotated text.", no_args_is_help=True)
+from .corpus_convert import convert
+from .corpus_split import split
+from .corpus_suggest import suggest
+
+app = typer.Typer(help="Look at, check, convert and split annotated text; what to annotate next.", no_args_is_help=True)
 
 
 @app.command()
@@ -60,31 +64,5 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(help="Annotated text in any format.")],
-    target: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    from_format: Annotated[str | None, typer.Option(help="The source's format. Default: by its ending.")] = None,
-    to_format: Annotated[str | None, typer.Option(help="The target's format. Default: by its ending.")] = None,
-    align: Annotated[
-        str, typer.Option(help="Spans that cut through a word: strict (refuse) or expand (widen).")
-    ] = "strict",
-    words: Annotated[str, typer.Option(help="Words of raw text: split, or whitespace.")] = "split",
-    split_sentences: Annotated[bool, typer.Option("--split-sentences", help="A record for each sentence.")] = False,
-) -> None:
-    """Convert between SpERT JSON, JSON Lines, brat, Label Studio, Doccano, spaCy, BIO columns and Parquet."""
-    from ..corpora.documents import Reading
-    from ..corpora.formats import format_of, read_records, write_records
-
-    format_of(target, to_format)
-    reading = Reading(align=align, words=words, split_sentences=split_sentences)
-    if target.exists() and target.samefile(source):
-        raise ValueError(f"{target}: expected another file or folder to write than the one that is read.")
-    records = read_records(source, reading, from_format)
-    if not records:
-        raise ValueError(f"{source}: expected at least one record, got none.")
-    write_records(target, records, to_format)
-    for what, count in sorted(reading.lost.items()):
-        if count:
-            typer.echo(f"{count} {what}")
-    typer.echo(f"{target}: {len(records)} records.")
+for command in (convert, split, suggest):
+    app.command()(command)

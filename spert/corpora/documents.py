@@ -2,13 +2,14 @@
 
 import bisect
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..sentences_spert import split_sentences
 from ..words_spert import join_words, split_words
+from .reading import Reading
+from .schema import checked_words
 from .validation import shown
 
 Span = tuple[int, int]
@@ -25,6 +26,8 @@ class Document:
         relations: (type, head, tail), indices into `entities`.
         words: the character ranges of its words, where the format knows them.
         entity_places, relation_places: file, record and field (or line) of each, for errors. Default: numbered fields.
+        entity_scores, relation_scores: the score of each that is a prediction, `None` for the others. Default: no
+            scores.
     """
 
     id: str
@@ -34,37 +37,17 @@ class Document:
     words: list[Span] | None = None
     entity_places: list[str] | None = None
     relation_places: list[str] | None = None
+    entity_scores: list[float | None] | None = None
+    relation_scores: list[float | None] | None = None
 
     def place(self, kind: str, number: int, where: str) -> str:
         """Where an entity or a relation stands; `where` is file and record."""
         places = self.entity_places if kind == "entities" else self.relation_places
         return places[number] if places is not None else f"{where}, field '{kind}', entry {number}"
 
-
-@dataclass(frozen=True)
-class Reading:
-    """How annotated text becomes records.
-
-    Args:
-        align: what happens to an entity that cuts through a word: `strict` refuses it, `expand` widens and counts it.
-        words: how words are found where the format does not know them: `split` as for raw text, `whitespace` at white
-            space, which gives back the words that a conversion joined.
-        split_sentences: make each sentence (`sentences_spert.split_sentences`) a record of its own. Relations between
-            sentences are counted and left out. A sentence does not end inside an entity.
-        lost: what was counted, by what it is: all that is not read, or read otherwise than it stands there. It is
-            filled while reading.
-    """
-
-    align: str = "strict"
-    words: str = "split"
-    split_sentences: bool = False
-    lost: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        """Refuse unknown choices."""
-        for name, choices in (("align", ("strict", "expand")), ("words", ("split", "whitespace"))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"--{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+    def score(self, kind: str, number: int) -> dict[str, float]:
+        """The field `score` of an entity or a relation that has one."""
+        return _score_in(self.entity_scores if kind == "entities" else self.relation_scores, number)
 
 
 def records_of(document: Document, reading: Reading, where: str) -> list[dict[str, Any]]:
@@ -106,6 +89,7 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
                         "start": spans[number][0] - first,
                         "end": spans[number][1] - first,
                     }
+                    | document.score("entities", number)
                     for number in own
                 ],
                 "relations": [],
@@ -126,8 +110,14 @@ def records_of(document: Document, reading: Reading, where: str) -> list[dict[st
         if of_head != of_tail:
             reading.lost["relations between sentences"] += 1
             continue
-        records[of_head]["relations"].append({"type": kind, "head": head_index, "tail": tail_index})
+        relation = {"type": kind, "head": head_index, "tail": tail_index}
+        records[of_head]["relations"].append(relation | document.score("relations", number))
     return records
+
+
+def _score_in(scores: Sequence[float | None] | None, number: int) -> dict[str, float]:
+    score = None if scores is None else scores[number]
+    return {} if score is None else {"score": score}
 
 
 def check_covered_text(text: str, start: int, end: int, covered: str | None, where: str) -> None:
@@ -153,21 +143,38 @@ def check_range(text: str, start: int, end: int, where: str) -> None:
         raise ValueError(f"{where}: expected a range of characters within [0, {len(text)}), got [{start}, {end}).")
 
 
+def given_words(words: Any, text: str, where: str, reading: Reading) -> list[Span] | None:
+    """The words that a format holds beside a text, checked; `None` where it holds none.
+
+    Args:
+        words: ranges of characters, as JSON has them, or `None`.
+        where: file and record, for errors.
+
+    Raises:
+        ValueError: they are no words of the text; the message names the range.
+    """
+    if words is None:
+        return None
+    checked = [(start, end) for start, end in checked_words(words, text, None, where)]
+    outside = len("".join(text.split())) - sum(len("".join(text[start:end].split())) for start, end in checked)
+    if outside:
+        reading.lost["characters outside of 'words', which become no words"] += outside
+    return checked
+
+
 def _text_of(text: str, words: Sequence[Span], whole: bool) -> dict[str, Any]:
     """The fields `text` and `words` of a record that is a whole document, or a sentence of one."""
     first, last = (0, len(text)) if whole or not words else (words[0][0], words[-1][1])
     return {"text": text[first:last], "words": [[start - first, end - first] for start, end in words]}
 
 
-def document_of(record: Mapping[str, Any], joined: bool = False) -> Document:
-    """A record as a document.
+def document_of(record: Mapping[str, Any]) -> Document:
+    """A record as a document: its own text, or its words joined by one space.
 
     Args:
         record: a checked record.
-        joined: make the text of the words, joined by one space, also where the record has a text of its own: for
-            formats that do not hold the words' ranges, so that white space tells them apart.
     """
-    if record.get("text") is None or joined:
+    if record.get("text") is None:
         text, words = join_words(record["tokens"])
     else:
         text, words = record["text"], [(start, end) for start, end in record["words"]]
@@ -179,7 +186,34 @@ def document_of(record: Mapping[str, Any], joined: bool = False) -> Document:
         ],
         relations=[(relation["type"], relation["head"], relation["tail"]) for relation in record["relations"]],
         words=words,
+        entity_scores=[entity.get("score") for entity in record["entities"]],
+        relation_scores=[relation.get("score") for relation in record["relations"]],
     )
+
+
+def text_document_of(record: Mapping[str, Any], target: str) -> Document:
+    """A record as a document, for a format that holds its text and no words beside it.
+
+    Args:
+        target: the format, for errors.
+
+    Raises:
+        ValueError: a word is not the one that stands in the text, or an entity covers no character of it.
+    """
+    document = document_of(record)
+    for index, (token, (start, end)) in enumerate(zip(record["tokens"], document.words or ())):
+        if document.text[start:end] != token:
+            raise ValueError(
+                f"{target}: record {record['id']!r}, word {index}: expected the word as it stands in the text, "
+                f"{document.text[start:end]!r}, got {token!r}: this format holds the text only."
+            )
+    for index, (kind, start, end) in enumerate(document.entities):
+        if start == end:
+            raise ValueError(
+                f"{target}: record {record['id']!r}, entity {index} ({kind}): expected words of at least one "
+                f"character, got none."
+            )
+    return document
 
 
 def check_words_have_no_space(record: Mapping[str, Any], target: str) -> None:

@@ -8,6 +8,7 @@ from . import ade, conll04, scierc
 from .ade import load_ade
 from .conll04 import load_conll04
 from .folds import fold_of
+from .hub_datasets import is_hub_name, load_hub_dataset
 from .own import load_own
 from .scierc import load_scierc
 
@@ -30,7 +31,8 @@ def load_corpus(
 
     Args:
         name_or_path: a name out of `CORPORA`; or a folder with `train.json`, `validation.json`, `test.json` (any of
-            them) and `types.json`; or one SpERT JSON file, which becomes the split `train`.
+            them) and `types.json`; or one annotated file, in the format of its ending, which becomes the split `train`;
+            or a dataset on the Hub (`"org/name"`) whose rows are SpERT JSON or JSON Lines.
         data_dir: the folder that holds a named corpus's files. Default: they are downloaded once.
         fold: train and test of one fold, counted from 0. Default: no folds; ADE is then the split `train`.
         num_folds: cut all sentences into this many folds (`folds.fold_of`). Default: those that the corpus comes in,
@@ -59,9 +61,11 @@ def load_corpus(
             raise ValueError(f"load_corpus: {name_or_path} brings its own types, got types_file={str(types_file)!r}.")
         return load_ade(data_dir, fold) if fold is not None else CORPORA[str(name_or_path)](data_dir)
     if not os.path.exists(name_or_path):
+        if is_hub_name(str(name_or_path)) and data_dir is None:
+            return load_hub_dataset(str(name_or_path), types_file)
         raise FileNotFoundError(
-            f"load_corpus: expected one of {', '.join(CORPORA)}, or a folder or file of SpERT JSON, got "
-            f"{str(name_or_path)!r}, which is neither."
+            f"load_corpus: expected one of {', '.join(CORPORA)}, a folder or file of annotations, or a dataset on the "
+            f"Hub (org/name), got {str(name_or_path)!r}, which is none of these."
         )
     if data_dir is not None:
         raise ValueError(f"load_corpus: data_dir goes with a corpus's name, got the path {str(name_or_path)!r}.")

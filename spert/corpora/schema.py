@@ -21,7 +21,8 @@ def record_at(record: Any, where: str, default_id: int | str, types: CorpusTypes
 
     Args:
         record: has `tokens`, `entities` and `relations`, and may have `orig_id`, and `text` with `words`. A `text`
-            without `words` has to consist of the tokens and white space.
+            without `words` has to consist of the tokens and white space. Entities and relations that are predictions
+            may have a `score`.
         where: file and record (or line), for errors.
         default_id: the `id` of a record without one.
         types: the types that are allowed. Default: any.
@@ -61,8 +62,8 @@ def record_at(record: Any, where: str, default_id: int | str, types: CorpusTypes
 
 
 _READ = {
-    "entities": {"type", "start", "end"},
-    "relations": {"type", "head", "tail"},
+    "entities": {"type", "start", "end", "score"},
+    "relations": {"type", "head", "tail", "score"},
     "records": {"tokens", "entities", "relations", "id", "orig_id", *TEXT_FIELDS},
 }
 """The fields that are read."""
@@ -89,16 +90,17 @@ def _checked_text(text: Any, where: str) -> str:
     return text
 
 
-def checked_words(words: Any, text: str, num_tokens: int | None, where: str) -> list[list[int]]:
+def checked_words(words: Any, text: str, num_tokens: int | None, where: str, field: str = "words") -> list[list[int]]:
     """Check ranges of characters that are the words of a text, in order, and do not overlap.
 
     Args:
         num_tokens: how many there have to be. Default: any number.
+        field: what they are called, for errors.
 
     Raises:
         ValueError: they are not; the message names the range.
     """
-    where = f"{where}, field 'words'"
+    where = f"{where}, field '{field}'"
     if len(_checked_list(words, where)) != num_tokens and num_tokens is not None:
         raise ValueError(f"{where}: expected a range of characters for each of {num_tokens} tokens, got {len(words)}.")
     last_end = 0
@@ -153,7 +155,8 @@ def _checked_entity(entity: Any, num_tokens: int, where: str, types: CorpusTypes
             f"{where}: expected a half-open range of words with 0 <= start < end <= {num_tokens}, the number of "
             f"tokens, got start {start}, end {end}."
         )
-    return {"type": _type_name(entity, where, list(types.entities) if types else None), "start": start, "end": end}
+    kind = _type_name(entity, where, list(types.entities) if types else None)
+    return {"type": kind, "start": start, "end": end} | _score(entity, where)
 
 
 def _checked_relation(relation: Any, num_entities: int, where: str, types: CorpusTypes | None) -> dict[str, Any]:
@@ -168,7 +171,18 @@ def _checked_relation(relation: Any, num_entities: int, where: str, types: Corpu
             )
     if head == tail:
         raise ValueError(f"{where}: expected a relation between two entities, got entity {head} as head and tail.")
-    return {"type": _type_name(relation, where, list(types.relations) if types else None), "head": head, "tail": tail}
+    kind = _type_name(relation, where, list(types.relations) if types else None)
+    return {"type": kind, "head": head, "tail": tail} | _score(relation, where)
+
+
+def _score(entry: Mapping[str, Any], where: str) -> dict[str, float]:
+    """The field `score`, where there is one."""
+    score = entry.get("score")
+    if score is None:
+        return {}
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise ValueError(f"{where}, field 'score': expected a number from 0 to 1, got {shown(score)}.")
+    return {"score": float(score)}
 
 
 def _field(record: Mapping[str, Any], name: str, where: str) -> Any:

@@ -96,6 +96,6 @@ def _fingerprint(file: Path) -> str:
 @functools.cache
 def _fingerprint_of_readers() -> str:
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -62,6 +62,16 @@ Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[Text, Field(min_length=1)]
 """The name of a type: any string but the empty one."""
 
+
+def _score(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return value
+
+
+Score = Annotated[float, AfterValidator(_score)]
+"""The score of a prediction."""
+
 ListAsTuple = Strict(False)
 """Beside a tuple in `Annotated`: JSON has lists only. The tuple's members stay strict."""
 

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -14,6 +14,7 @@ from transformers import HfArgumentParser
 from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS, WIDTH_EMBEDDING_ROWS
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
+from .initialization import ENCODER_WEIGHTS
 from .recipes import read_recipe
 from .settings import meanings_of, setting
 
@@ -23,18 +24,27 @@ class TrainingArguments:
     """The paper's settings are the defaults (sections 3.4 and 4.1)."""
 
     # Corpus
-    dataset_name: str | None = setting(None, "A corpus by name (conll04), or a folder or file of SpERT JSON.", "source")
+    dataset_name: str | None = setting(
+        None, "A corpus by name (conll04), org/name on the Hub, a folder, or a file.", "source"
+    )
     data_dir: str | None = setting(
         None, "The folder that holds the files of a named corpus. Default: they are downloaded.", "handling"
     )
-    train_file: str | None = setting(None, "SpERT JSON to train on.", "source")
-    validation_file: str | None = setting(None, "SpERT JSON to score after each epoch.", "source")
-    test_file: str | None = setting(None, "SpERT JSON to score at the end.", "source")
+    train_file: str | None = setting(None, "Annotations to train on: .json, .jsonl, .csv, .parquet, …", "source")
+    validation_file: str | None = setting(None, "Annotations to score after each epoch.", "source")
+    test_file: str | None = setting(None, "Annotations to score at the end.", "source")
     types_file: str | None = setting(
         None, "The types of your own files. Default: those that the files use, sorted by name.", "source"
     )
     train_on_validation: bool = setting(
         False, "Train on the validation split as well, as the paper does for its final scores.", on_card=True
+    )
+    train_fraction: float = setting(
+        1.0,
+        "The share of the training sentences to train on, drawn by the seed; a smaller one is part of a larger one.",
+        above=0,
+        at_most=1,
+        on_card=True,
     )
     folds: str | None = setting(
         None, "Cross-validation: `all` folds that ade comes in (ten), or the number of folds to cut a corpus into."
@@ -48,6 +58,12 @@ class TrainingArguments:
         "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
     )
     model_revision: str = setting("main", "The encoder's branch, tag or commit on the Hub.")
+    encoder_weights: str = setting(
+        "pretrained",
+        "`random`: the encoder's weights are drawn anew; `embeddings`: all but those of its embeddings are.",
+        choices=ENCODER_WEIGHTS,
+        on_card=True,
+    )
     max_span_width: int = setting(
         10,
         "The widest candidate span, in words.",
@@ -115,6 +131,11 @@ class TrainingArguments:
     freeze_encoder: bool = setting(False, "Train the heads only; the encoder stays as it is.", on_card=True)
     warmup_ratio: float = setting(
         0.1, "Share of the steps in which the rate rises linearly.", at_least=0, at_most=1, on_card=True
+    )
+    adam_bias_correction: bool = setting(
+        True,
+        "AdamW's correction of its running means in the first steps; the original trained without it.",
+        on_card=True,
     )
     weight_decay: float = setting(0.01, "Not applied to biases and layer norms.", at_least=0, at_most=1, on_card=True)
     max_grad_norm: float = setting(1.0, "Gradients with a larger norm are scaled down to it.", above=0, on_card=True)
@@ -262,6 +283,9 @@ class TrainingArguments:
         return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if not meaning.secret}
 
 
+_USAGE = "accelerate launch train_accelerate.py"
+
+
 def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
     """Read `[recipe.yaml] [--flag value …]`.
 
@@ -269,15 +293,30 @@ def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
         ValueError: the recipe names a setting that does not exist, or a value cannot work.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = flags_of_training()
     recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
-    if recipe is not None:
-        parser.set_defaults(**read_recipe(recipe, TrainingArguments))
-    settings = vars(parser.parse_args(argv))
+    if recipe is None:
+        return TrainingArguments(**read_flags(argv, {}))
+    settings = read_flags(argv, read_recipe(recipe, TrainingArguments))
     try:
         return TrainingArguments(**settings)
     except ValueError as error:
-        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}" if recipe else str(error)) from error
+        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}") from error
+
+
+def read_flags(flags: Sequence[str], recipe: Mapping[str, Any], usage: str = _USAGE) -> dict[str, Any]:
+    """All settings: those of the flags, else those of the recipe, else the defaults.
+
+    Args:
+        flags: the words of the command line.
+        recipe: what the recipe sets.
+        usage: the command, for messages.
+
+    Raises:
+        SystemExit: a flag is unknown, or its value has another type. The message is on standard error.
+    """
+    parser = flags_of_training(usage)
+    parser.set_defaults(**recipe)
+    return vars(parser.parse_args(list(flags)))
 
 
 class _Parser(HfArgumentParser):
@@ -299,7 +338,7 @@ def _is_whole_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 12
 
 
-def flags_of_training() -> argparse.ArgumentParser:
+def flags_of_training(usage: str = _USAGE) -> argparse.ArgumentParser:
     """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
     flags: Any = dataclasses.make_dataclass(
         "Flags",
@@ -312,5 +351,5 @@ def flags_of_training() -> argparse.ArgumentParser:
         flags,
         allow_abbrev=False,  # --learning_rat is misspelt, too
         description="Train a SpERT model with accelerate.",
-        usage="accelerate launch train_accelerate.py [recipe.yaml] [--flag value ...]",
+        usage=f"{usage} [recipe.yaml] [--flag value ...]",
     )

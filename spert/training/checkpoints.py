@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -292,6 +293,17 @@ def prepare_folder(output_dir: str | os.PathLike[str], resume: bool, overwrite: 
                 shutil.rmtree(place)
     if Path(output_dir).is_dir():
         remove_partials(output_dir)
+
+
+def remove_checkpoints(output_dir: str | os.PathLike[str]) -> None:
+    """Remove the checkpoints of a run that has finished: nothing resumes from them."""
+    folder = Path(output_dir) / FOLDER
+    if folder.is_dir():
+        remove_partials(folder)
+        for place in _places(folder):
+            shutil.rmtree(place)
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
 
 
 def complete_checkpoints(output_dir: str | os.PathLike[str]) -> list[Path]:

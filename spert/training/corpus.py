@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+import torch
 from accelerate.logging import get_logger
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
@@ -67,7 +68,25 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
         about = with_merged_entities("train and validation", merged_entities(both))
         both.info.description = described(about, types)
         corpus["train"] = both
+    if arguments.train_fraction < 1:
+        corpus["train"] = share_of(corpus["train"], arguments.train_fraction, arguments.seed)
     return corpus
+
+
+def share_of(rows: Dataset, fraction: float, seed: int) -> Dataset:
+    """A random share of a split, in the split's order; at least one sentence of a split that is not empty.
+
+    Args:
+        fraction: of the sentences, above 0 and at most 1. A smaller one gives a part of what a larger one gives.
+        seed: decides the draw, together with the number of sentences.
+    """
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
+    number = min(len(rows), max(1, round(fraction * len(rows))))
+    types, about = types_of(rows), (rows.info.description or "").split("\n")[0]
+    share = rows.select(sorted(order[:number]))
+    about = with_merged_entities(f"{about}, {number} of {len(rows)} sentences (seed {seed})", merged_entities(rows))
+    share.info.description = described(about, types)
+    return share
 
 
 def count_relation_arguments(rows: Dataset) -> RelationArguments:

@@ -3,20 +3,22 @@
 import re
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_linear_schedule_with_warmup
 
 from ..modeling_spert import SpertModel
 from .arguments import TrainingArguments
+from .uncorrected_adamw import UncorrectedAdamW
 
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
 
-def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> AdamW:
+def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> Optimizer:
     """Torch's AdamW; weight decay on matrices only, so not on biases and layer norms.
+
+    With `adam_bias_correction` false, it is the original's optimizer, [`UncorrectedAdamW`].
 
     With `head_learning_rate` the two classifiers and the width table have a rate of their own. With
     `layerwise_lr_decay` `d`, the encoder's top layer has the full rate, the layer below it `d` times that, and so on
@@ -40,10 +42,13 @@ def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> AdamW:
         )
         group["params"].append(parameter)
     ordered = sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
-    return AdamW([group for _, group in ordered], lr=arguments.learning_rate, fused=True)
+    parameters = [group for _, group in ordered]
+    if not arguments.adam_bias_correction:
+        return UncorrectedAdamW(parameters, lr=arguments.learning_rate)
+    return AdamW(parameters, lr=arguments.learning_rate, fused=True)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, arguments: TrainingArguments, num_steps: int) -> LRScheduler:
+def make_schedule(optimizer: Optimizer, arguments: TrainingArguments, num_steps: int) -> LRScheduler:
     """Linear warm-up over the first `warmup_ratio` of all optimizer steps, then linear decay to zero."""
     return get_linear_schedule_with_warmup(
         optimizer, num_warmup_steps=int(arguments.warmup_ratio * num_steps), num_training_steps=num_steps

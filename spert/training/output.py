@@ -1,6 +1,7 @@
 """What a run leaves behind: model, processor, code, scores, predictions, pictures and card, in one folder."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ..corpora import write_spert_json
 from ..evaluation.compared import PREDICTIONS
 from ..evaluation.summary import METRICS, METRICS_FROM_TEXT, METRICS_WITHOUT_OVERLAPPING
 from ..files import atomic_folder, write_json
-from ..hub import RESULTS, TUNING_RESULTS
+from ..hub import HANDLER, RESULTS, TUNING_RESULTS
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 
@@ -30,7 +31,7 @@ def save_model(
     processor: SpertProcessor,
     outdated: Sequence[str] = TUNING_RESULTS,
 ) -> None:
-    """Save what `AutoModel`, `AutoProcessor` and `pipeline` load; the files appear whole, `config.json` last.
+    """Save what `AutoModel`, `AutoProcessor`, `pipeline` and endpoints load; files appear whole, `config.json` last.
 
     Args:
         outdated: names of files about the model that stood in this folder before; they are removed with it.
@@ -42,6 +43,7 @@ def save_model(
         try:
             model.save_pretrained(staging)
             processor.save_pretrained(staging)
+            shutil.copyfile(HANDLER, staging / HANDLER.name)
         except OSError:
             raise
         except Exception as error:  # safetensors and tokenizers report a full disk by errors of their own

@@ -88,7 +88,11 @@ def train_runs(arguments: TrainingArguments, script: str, state: PartialState) -
 
 
 def check_once(runs: Sequence[TrainingArguments]) -> None:
-    """Refuse what would make every run fail: the corpus, the encoder, the trackers, a folder with another result."""
+    """Refuse what would make runs fail: the corpus, the encoder, the trackers, a folder with another result.
+
+    Args:
+        runs: of one corpus and encoder.
+    """
     trackers_of(runs[0])
     load_inputs(runs[0])
     for run in runs:
@@ -128,10 +132,18 @@ def _all_finished(arguments: TrainingArguments) -> list[str]:
     return [run.output_dir for run in runs_of(every) if is_finished(run)]
 
 
-def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
-    """Train one run in a process of its own; returns its exit code. With several processes its output goes to a log."""
-    folder = Path(run.output_dir)
-    with atomic_writer(folder / RECIPE) as file:
+def prepare_run(run: TrainingArguments, place: int | None) -> tuple[Path, dict[str, str]]:
+    """Write a run's recipe into its folder.
+
+    Args:
+        place: the number of the process, of those that train at the same time on this machine; each gets one of the
+            machine's GPUs. `None` if there is one process, which sees all of them.
+
+    Returns:
+        The recipe, and the environment of the process that trains it: that process ends when this one does.
+    """
+    recipe = Path(run.output_dir) / RECIPE
+    with atomic_writer(recipe) as file:
         yaml.safe_dump(run.to_dict(), file, sort_keys=False, allow_unicode=True)
     environment = as_starter(
         {
@@ -140,11 +152,18 @@ def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
             if name not in _LAUNCHER_VARIABLES and not name.startswith(_LAUNCHER_PREFIXES)
         }
     )
-    if state.num_processes > 1 and torch.cuda.is_available():
+    if place is not None and torch.cuda.is_available():
         every = ",".join(map(str, range(torch.cuda.device_count())))
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", every).split(",")
-        environment["CUDA_VISIBLE_DEVICES"] = visible[state.local_process_index % len(visible)]
-    command = [sys.executable, script, str(folder / RECIPE)]
+        environment["CUDA_VISIBLE_DEVICES"] = visible[place % len(visible)]
+    return recipe, environment
+
+
+def _train(run: TrainingArguments, script: str, state: PartialState) -> int:
+    """Train one run in a process of its own; returns its exit code. With several processes its output goes to a log."""
+    folder = Path(run.output_dir)
+    recipe, environment = prepare_run(run, state.local_process_index if state.num_processes > 1 else None)
+    command = [sys.executable, script, str(recipe)]
     if state.num_processes == 1:
         return _run(command, environment, None)
     print(f"{folder.name}: process {state.process_index}, log in {folder / LOG}", flush=True)

@@ -1,5 +1,6 @@
 """`run.json`: what it takes to repeat a run, and how the run ended."""
 
+import dataclasses
 import platform
 import shlex
 import sys
@@ -121,7 +122,8 @@ def _record_in(run: TrainingArguments) -> _Record | None:
     if run.overwrite_output_dir or not is_trained(run.output_dir) or not path.is_file():
         return None
     record = read_checked(path, _RECORD_SCHEMA)
-    found, wanted = record.settings, run.to_dict()
+    found = {field.name: field.default for field in dataclasses.fields(run)} | record.settings  # older than a setting
+    wanted = run.to_dict()
     different = [
         f"{name} {found.get(name)!r} there, {wanted[name]!r} here"
         for name, meaning in meanings_of(run).items()

@@ -1,5 +1,6 @@
 """A few good records in every format, and how values become the content of a file and come back from it."""
 
+import csv
 import io
 import json
 import re
@@ -94,6 +95,57 @@ def label_studio_value() -> list[Any]:
         annotations = [{"result": results, "was_cancelled": False}]
         tasks.append({"id": 4, "data": {"text": text}, "annotations": annotations})
     return tasks
+
+
+def prodigy_value() -> list[Any]:
+    lines = []
+    for number, (record, text) in enumerate(zip(RECORDS, TEXTS)):
+        tokens = [
+            {"text": match.group(), "start": match.start(), "end": match.end(), "id": index, "ws": True}
+            for index, match in enumerate(re.finditer(r"\S+", text))
+        ]
+        spans = [
+            {
+                "start": start,
+                "end": end,
+                "token_start": one["start"],
+                "token_end": one["end"] - 1,
+                "label": one["type"],
+            }
+            for one, (start, end) in zip(record["entities"], _characters(record))
+        ]
+        relations = [
+            {
+                "head": spans[one["head"]]["token_end"],
+                "child": spans[one["tail"]]["token_end"],
+                "head_span": spans[one["head"]],
+                "child_span": spans[one["tail"]],
+                "label": one["type"],
+            }
+            for one in record["relations"]
+        ]
+        line = {"text": text, "tokens": tokens, "spans": spans, "relations": relations, "answer": "accept"}
+        lines.append(line | {"_input_hash": number})
+    return lines
+
+
+def csv_value() -> list[list[str]]:
+    rows = [["id", "text", "entities", "relations"]]
+    for line in json_lines_value():
+        rows.append([line["id"], line["text"], json.dumps(line["entities"]), json.dumps(line["relations"])])
+    return rows
+
+
+def dump_csv(value: Any) -> bytes:
+    target = io.StringIO()
+    csv.writer(target, lineterminator="\n").writerows([list(map(_as_text, row)) for row in value])
+    return target.getvalue().encode()
+
+
+def csv_of(content: bytes) -> Any:
+    text = content.decode("utf-8-sig")
+    csv.field_size_limit(2**31 - 1)
+    return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
 
 
 def brat_value() -> list[list[str]]:

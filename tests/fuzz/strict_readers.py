@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.fuzz.good_files import TEXTS
+from tests.fuzz.good_files import TEXTS, json_of
 
 Facts = list[tuple[str, list[str], list[tuple[Any, ...]], list[tuple[Any, ...]]]]
 """Records as (id, words, entities, relations); a relation holds its entities, not their positions."""
@@ -114,39 +114,142 @@ def of_doccano(value: Any) -> Facts:
 
 
 def of_label_studio(value: Any) -> Facts:
+    """What a person said: tasks, regions and relations without that are left out."""
     found = []
     for number, task in enumerate(checked(value, list)):
-        sources = task.get("annotations") or task.get("predictions")
-        assert sources is not None or "annotations" in task or "predictions" in task
-        assert all(source.get("was_cancelled") in (None, True, False) for source in sources or [])
-        kept = [source for source in checked(sources or [], list) if not source.get("was_cancelled")]
+        annotations, predictions = task.get("annotations"), task.get("predictions")
+        assert annotations is not None or predictions is not None
+        assert all(isinstance(one or [], list) for one in (annotations, predictions))
+        assert all(source.get("was_cancelled") in (None, True, False) for source in annotations or [])
+        data = task["data"]
+        text = checked(data["text"], str)
+        kept = [source for source in annotations or [] if not source.get("was_cancelled")]
         assert len(kept) < 2
-        results = checked(kept[0]["result"], list) if kept else []
+        results = [checked(source["result"], list) for source in annotations or []]
+        if not kept:
+            continue
+        results = checked(kept[0]["result"], list)
         marks: list[tuple[str, int, int, Any]] = []
-        relations, index = [], {}
+        relations: list[tuple[str, int, int]] = []
+        index: dict[str, int] = {}
+        left_out: set[str] = set()
         for result in results:
-            if checked(result["type"], str) == "labels":
-                assert str(result["id"]) not in index
-                assert type(result["id"]) in (str, int)
-                index[str(result["id"])] = len(marks)
-                of_region = result["value"]
-                assert len(checked(of_region["labels"], list)) > 0
-                for label in of_region["labels"]:
-                    marks.append((label, of_region["start"], of_region["end"], of_region.get("text")))
+            if checked(result["type"], str) == "relation":
+                continue
+            if result["type"] != "labels":
+                left_out.add(str(result.get("id")))
+                continue
+            assert str(result["id"]) not in {*index, *left_out}
+            assert type(result["id"]) in (str, int)
+            of_region = result["value"]
+            labels = of_region.get("labels") or []
+            assert isinstance(labels, list)
+            assert of_region.get("labels") in (None, labels)
+            assert 0 <= checked(of_region["start"], int) < checked(of_region["end"], int) <= len(text)
+            covered = of_region.get("text")
+            assert covered is None or covered.split() == text[of_region["start"] : of_region["end"]].split()
+            if not labels:
+                left_out.add(str(result["id"]))
+                continue
+            index[str(result["id"])] = len(marks)
+            marks += [(label, of_region["start"], of_region["end"], covered) for label in labels]
         for result in results:
             if result["type"] == "relation":
-                pair = index[str(result["from_id"])], index[str(result["to_id"])]
+                ends = [str(result[name]) for name in ("from_id", "to_id")]
+                assert all(type(result[name]) in (str, int) for name in ("from_id", "to_id"))
                 assert {"left", "right", "bi", None} >= {result.get("direction")}
-                assert len(checked(result["labels"], list)) > 0
-                for label in result["labels"]:
+                labels = result.get("labels") or []
+                assert isinstance(labels, list)
+                assert result.get("labels") in (None, labels)
+                assert all(label and type(label) is str for label in labels)
+                if left_out & set(ends) or not labels:
+                    continue
+                pair = index[ends[0]], index[ends[1]]
+                for label in labels:
                     if result.get("direction") != "left":
                         relations.append((label, *pair))
                     if result.get("direction") in ("left", "bi"):
                         relations.append((label, *pair[::-1]))
-        data = task["data"]
+        if left_out and not marks and any(result["type"] == "labels" for result in results):
+            continue
         names = [one for one in (data.get("id"), task.get("id")) if one is not None]
-        found.append(by_characters([*names, str(number)][0], data["text"], marks, relations))
+        found.append(by_characters([*names, str(number)][0], text, marks, relations))
     return found
+
+
+def of_prodigy(value: Any) -> Facts:
+    """What a person accepted; `_input_hash` differs from line to line."""
+    found = []
+    for number, line in enumerate(value, start=1):
+        assert line.get("answer") in ("accept", "reject", "ignore", None)
+        if line.get("answer") in ("reject", "ignore", None):
+            continue
+        text = checked(line["text"], str)
+        tokens = line.get("tokens")
+        words = None
+        if tokens is not None:
+            assert all(text[token["start"] : token["end"]] == checked(token["text"], str) for token in tokens)
+            words = [(checked(token["start"], int), checked(token["end"], int)) for token in tokens]
+            words = [word for word, token in zip(words, tokens) if token["text"].strip()]
+        marks: list[tuple[str, int, int, Any]] = []
+        index: dict[Any, int] = {}
+        last: dict[int, int] = {}
+        for span in checked(line["spans"], list):
+            assert span.get("label") is None or checked(span["label"], str)
+            for name in ("token_start", "token_end"):
+                assert span.get(name) is None or type(span[name]) is int
+            assert 0 <= checked(span["start"], int) < checked(span["end"], int) <= len(text)
+            if span.get("label") is None:
+                continue
+            for key in ((span["start"], span["end"], span["label"]), (span["start"], span["end"])):
+                index.setdefault(key, len(marks))
+            end = span.get("token_end")
+            if end is None:
+                ends = [position for position, token in enumerate(tokens or []) if token["end"] == span["end"]]
+                end = [*ends, -1][0]
+            last.setdefault(end, len(marks))
+            marks.append((span["label"], span["start"], span["end"], span.get("text")))
+        relations = []
+        for relation in checked(line.get("relations", []), list):
+            ends = []
+            for name in ("head", "child"):
+                of_span = relation.get(f"{name}_span")
+                token = checked(relation[name], int)
+                if of_span is None:
+                    ends.append(last.get(token))
+                else:
+                    assert of_span.get("label") is None or checked(of_span["label"], str)
+                    span = checked(of_span["start"], int), checked(of_span["end"], int)
+                    for part in ("token_start", "token_end"):
+                        assert of_span.get(part) is None or type(of_span[part]) is int
+                    ends.append(index.get((*span, of_span.get("label")), index.get(span)))
+                if relation.get("label") is not None and ends[-1] is None:
+                    assert tokens is None or 0 <= token < len(tokens)
+            assert relation.get("label") is None or checked(relation["label"], str)
+            if relation.get("label") is not None and None not in ends:
+                relations.append((relation["label"], *ends))
+        name = line["id"] if line.get("id") is not None else str(number)
+        found.append(by_characters(name, text, marks, relations, words))
+    return found
+
+
+def of_csv(lines: Any) -> Facts:
+    """Rows of the columns id, text, entities and relations."""
+    header, *rows = lines
+    assert len(set(header)) == len(header)
+    values = []
+    for row in rows:
+        assert len(row) == len(header)
+        cells = {name: cell for name, cell in zip(header, row) if cell or name == "text"}
+        for name in {"entities", "relations", "words", "tokens"} & set(cells):
+            cells[name] = json_of(cells[name].encode())
+        assert "text" in cells
+        assert "tokens" not in cells
+        values.append(cells)
+    return [
+        (name if "id" in cells else str(index), *rest)
+        for index, (cells, (name, *rest)) in enumerate(zip(values, of_json_lines(values)))
+    ]
 
 
 def of_brat(lines: Any) -> Facts:

@@ -1,14 +1,15 @@
 """Formats of annotated text: each module reads and writes one; here they have names and endings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..documents import Reading
-from ..schema import checked_record, count_unread, record_at
+from ..reading import Item, Make, Reading, Writing
+from ..schema import count_unread, record_at
 from ..spert_json import read_list, write_spert_json
-from . import brat, columns, doccano, json_lines, label_studio, parquet, spacy_docs
+from . import brat, columns, csv_files, doccano, json_lines, label_studio, parquet, prodigy, spacy_docs
 
 SPERT_JSON = "spert-json"
 _MODULES: dict[str, ModuleType] = {
@@ -16,10 +17,14 @@ _MODULES: dict[str, ModuleType] = {
     "brat": brat,
     "label-studio": label_studio,
     "doccano": doccano,
+    "prodigy": prodigy,
     "spacy": spacy_docs,
     "columns": columns,
+    "csv": csv_files,
     "parquet": parquet,
 }
+"""Each has `items(path, reading)`, the [`Item`]s of a file, and `write(path, records, writing)`."""
+
 FORMATS = (SPERT_JSON, *_MODULES)
 
 _ENDINGS = {
@@ -33,6 +38,7 @@ _ENDINGS = {
     ".conll": "columns",
     ".iob": "columns",
     ".tsv": "columns",
+    ".csv": "csv",
     ".parquet": "parquet",
     "": "brat",
 }
@@ -60,20 +66,39 @@ def read_records(path: Path, reading: Reading, name: str | None = None) -> list[
     """The checked records of a file in any format.
 
     Raises:
-        ValueError: a record is broken, or its spans cut through words; the message names file and record.
+        ValueError: the file cannot be read; or a record is broken, or its spans cut through words, and `on_error` is
+            `stop`. The message names file and record.
     """
     chosen = format_of(path, name)
-    if chosen == SPERT_JSON:
-        entries = read_list(path)
-        for entry in entries:
-            count_unread(entry, reading.lost)
-        return [checked_record(entry, str(path), number) for number, entry in enumerate(entries)]
-    places_and_records: Iterator[tuple[str, dict[str, Any]]] = _MODULES[chosen].read(path, reading)
-    return [record_at(record, where, number) for number, (where, record) in enumerate(places_and_records)]
+    items: Iterable[Item] = _spert_json(path) if chosen == SPERT_JSON else _MODULES[chosen].items(path, reading)
+    records: list[dict[str, Any]] = []
+    for number, (where, make) in enumerate(items):
+        first = number if chosen == SPERT_JSON else len(records)
+        records += reading.attempt(partial(_checked, make, where, first)) or []
+    return records
 
 
-def write_records(path: Path, records: Sequence[Mapping[str, Any]], name: str | None = None) -> None:
+def _checked(make: Make, where: str, first: int, reading: Reading) -> list[dict[str, Any]]:
+    """The checked records of an item; those without an id are numbered from `first`."""
+    return [record_at(record, where, number) for number, record in enumerate(make(reading), start=first)]
+
+
+def _spert_json(path: Path) -> Iterator[Item]:
+    def make(entry: Any, reading: Reading) -> list[Any]:
+        count_unread(entry, reading.lost)
+        return [entry]
+
+    for number, entry in enumerate(read_list(path)):
+        yield f"{path}, record {number}", partial(make, entry)
+
+
+def write_records(
+    path: Path, records: Sequence[Mapping[str, Any]], name: str | None = None, writing: Writing | None = None
+) -> None:
     """Write records in any format, whole or not at all.
+
+    Args:
+        writing: the choices, and where it is counted what the format does not hold.
 
     Raises:
         ValueError: the format cannot carry a record; the message names it and says why.
@@ -82,4 +107,4 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]], name: str | 
     if chosen == SPERT_JSON:
         write_spert_json(path, records)
     else:
-        _MODULES[chosen].write(path, records)
+        _MODULES[chosen].write(path, records, Writing() if writing is None else writing)

@@ -1,18 +1,20 @@
 """JSON Lines by characters: what `spert predict` writes, one object a line.
 
-`{"text", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`; `words` (character ranges)
-and `id` are read where they are there.
+`{"text", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`; `words` (character ranges),
+`id` and scores are read where they are there.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...files import atomic_writer, read_json_lines
-from ..documents import Document, Reading, check_covered_text, document_of, records_of
-from ..schema import checked_words
-from ..validation import Identifier, Name, Schema, Text, count_unread_fields, validated
+from ...files import atomic_writer
+from ..documents import Document, check_covered_text, given_words, records_of, text_document_of
+from ..reading import Item, Reading, Writing
+from ..validation import Identifier, Name, Schema, Score, Text, count_unread_fields, validated
+from .text_files import json_lines_of
 
 
 class _Entity(Schema):
@@ -20,16 +22,18 @@ class _Entity(Schema):
     start: int
     end: int
     text: Text | None = None
-    score: Any = None
+    score: Score | None = None
     word_start: int | None = None
     word_end: int | None = None
+    sentence: Any = None  # of a document that `spert predict` read
+    scores: Any = None  # of all types, with `--all-scores`
 
 
 class _Relation(Schema):
     type: Name
     head: int
     tail: int
-    score: Any = None
+    score: Score | None = None
 
 
 class _Line(Schema):
@@ -41,40 +45,51 @@ class _Line(Schema):
     orig_id: Identifier | None = None
     sentences: Any = None  # of a document that `spert predict` read
     windows: Any = None
+    pairs: Any = None  # with `--all-scores`
 
 
-def read(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a file, each with its place there."""
-    for number, content in read_json_lines(path):
-        where = f"{path}, line {number}"
-        line = validated(_Line, content, where)
-        for found, kind in ((line, "lines"), *((one, "entities") for one in line.entities)):
-            count_unread_fields(found, reading.lost, kind)
-        for relation in line.relations:
-            count_unread_fields(relation, reading.lost, "relations")
-        if "relations" not in content:
-            reading.lost["lines without the field 'relations', read as lines without relations"] += 1
-        words = None
-        if line.words is not None:
-            words = [(start, end) for start, end in checked_words(line.words, line.text, None, where)]
-            outside = len("".join(line.text.split())) - sum(
-                len("".join(line.text[start:end].split())) for start, end in words
-            )
-            if outside:
-                reading.lost["characters outside of 'words', which become no words"] += outside
-        for index, entity in enumerate(line.entities):
-            place = f"{where}, field 'entities', entry {index}"
-            check_covered_text(line.text, entity.start, entity.end, entity.text, place)
-            _check_words_of_entity(entity, words, place)
-        document = Document(
-            id=next((known for known in (line.id, line.orig_id) if known is not None), str(number)),
-            text=line.text,
-            entities=[(entity.type, entity.start, entity.end) for entity in line.entities],
-            relations=[(relation.type, relation.head, relation.tail) for relation in line.relations],
-            words=words,
-        )
-        for record in records_of(document, reading, where):
-            yield where, record
+def items(path: Path, reading: Reading) -> Iterator[Item]:
+    """The lines of a file."""
+    for number, where, parse in json_lines_of(path):
+        yield where, partial(_records, parse, where, number)
+
+
+def _records(parse: Callable[[], Any], where: str, number: int, reading: Reading) -> list[dict[str, Any]]:
+    return records_of_line(parse(), where, str(number), reading)
+
+
+def records_of_line(content: Any, where: str, default_id: str, reading: Reading) -> list[dict[str, Any]]:
+    """The records of a line's object.
+
+    Args:
+        where: file and line, for errors.
+        default_id: of a line without an id.
+
+    Raises:
+        ValueError: the line is refused; the message names the field.
+    """
+    line = validated(_Line, content, where)
+    for found, kind in ((line, "lines"), *((one, "entities") for one in line.entities)):
+        count_unread_fields(found, reading.lost, kind)
+    for relation in line.relations:
+        count_unread_fields(relation, reading.lost, "relations")
+    if "relations" not in content:
+        reading.lost["lines without the field 'relations', read as lines without relations"] += 1
+    words = given_words(line.words, line.text, where, reading)
+    for index, entity in enumerate(line.entities):
+        place = f"{where}, field 'entities', entry {index}"
+        check_covered_text(line.text, entity.start, entity.end, entity.text, place)
+        _check_words_of_entity(entity, words, place)
+    document = Document(
+        id=next((known for known in (line.id, line.orig_id) if known is not None), default_id),
+        text=line.text,
+        entities=[(entity.type, entity.start, entity.end) for entity in line.entities],
+        relations=[(relation.type, relation.head, relation.tail) for relation in line.relations],
+        words=words,
+        entity_scores=[entity.score for entity in line.entities],
+        relation_scores=[relation.score for relation in line.relations],
+    )
+    return records_of(document, reading, where)
 
 
 def _check_words_of_entity(entity: _Entity, words: list[tuple[int, int]] | None, where: str) -> None:
@@ -93,29 +108,42 @@ def _check_words_of_entity(entity: _Entity, words: list[tuple[int, int]] | None,
             )
 
 
-def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write records, a line each.
+def write(path: Path, records: Sequence[Mapping[str, Any]], writing: Writing) -> None:
+    """Write records, a line each, as `spert predict` does.
 
     Raises:
         ValueError: a record's words are not those of its text.
     """
     with atomic_writer(path) as file:
         for record in records:
-            document = document_of(record)
-            for index, (token, (start, end)) in enumerate(zip(record["tokens"], document.words or ())):
-                if document.text[start:end] != token:
-                    raise ValueError(
-                        f"JSON Lines: record {record['id']!r}, word {index}: expected the word as it stands in the "
-                        f"text, {document.text[start:end]!r}, got {token!r}: this format holds the text only."
-                    )
-            line = {
-                "id": document.id,
-                "text": document.text,
-                "words": document.words,
-                "entities": [
-                    {"type": kind, "start": start, "end": end, "text": document.text[start:end]}
-                    for kind, start, end in document.entities
-                ],
-                "relations": [{"type": kind, "head": head, "tail": tail} for kind, head, tail in document.relations],
+            file.write(json.dumps(line_of(record, "JSON Lines"), ensure_ascii=False) + "\n")
+
+
+def line_of(record: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """A record as the object of a line.
+
+    Args:
+        target: the format, for errors.
+    """
+    document = text_document_of(record, target)
+    return {
+        "id": document.id,
+        "text": document.text,
+        "words": document.words,
+        "entities": [
+            {
+                "type": kind,
+                "start": start,
+                "end": end,
+                "word_start": record["entities"][number]["start"],
+                "word_end": record["entities"][number]["end"],
+                "text": document.text[start:end],
             }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            | document.score("entities", number)
+            for number, (kind, start, end) in enumerate(document.entities)
+        ],
+        "relations": [
+            {"type": kind, "head": head, "tail": tail} | document.score("relations", number)
+            for number, (kind, head, tail) in enumerate(document.relations)
+        ],
+    }

@@ -1,9 +1,12 @@
 """Text files of lines: decoded, with the file and the line in every error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ..documents import Reading
+from ...files import parse_json
+from ..reading import Reading
 
 MAX_DIGITS = 18
 """A whole number of more digits is no offset: it does not fit into 64 bits."""
@@ -38,3 +41,22 @@ def lines_of(path: Path, reading: Reading) -> Iterator[tuple[int, str]]:
         reading.lost[f"last lines without a line break ({path.name}): is the file whole?"] += 1
     for number, line in enumerate(lines, start=1):
         yield number, line.removesuffix("\r")
+
+
+def json_lines_of(path: Path) -> Iterator[tuple[int, str, Callable[[], Any]]]:
+    """The lines of a JSON Lines file that are not empty: number, place, and a function that parses the line.
+
+    The function raises a `ValueError` that names file and line.
+    """
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                where = f"{path}, line {number}"
+                yield number, where, partial(_parsed, line.strip(), where)
+
+
+def _parsed(line: bytes, where: str) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error

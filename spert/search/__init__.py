@@ -1,0 +1,1 @@
+"""`spert search`: settings that are best on the validation split, found with Optuna."""
