@@ -119,7 +119,7 @@ def test_many_sentences_are_filtered_searched_and_linked(pages, browser):
     assert "[Ada Park] Person" in visit.text("article .mistakes")
     assert visit.number("article .faint") == 2, "mistakes that are not asked for are pale"
     visit.run("document.getElementById('clear').click()")
-    assert visit.choose("least", "0.98") == "200 of 10,000 sentences, 200 mistakes"
+    assert visit.choose("least", "0.98") == "300 of 10,000 sentences, 300 mistakes"
     assert visit.choose("show", "right").startswith("0 of")
     visit.run("document.getElementById('clear').click()")
     assert visit.choose("show", "right") == "2,500 of 10,000 sentences, 0 mistakes"
