@@ -151,6 +151,7 @@ def test_the_workbench_is_layered(root):
         ("corpora", {"evaluation", "training", "prediction", "modeling_spert"}),
         ("evaluation", {"training"}),
         ("extraction", {"evaluation", "training"}),
+        ("inspection", {"extraction", "search", "studies", "training"}),
         ("exported", {"corpora", "evaluation", "extraction", "training"}),
     ):
         for file in (root / "spert" / folder).glob("*.py"):
