@@ -1,5 +1,6 @@
 """A real Chromium for tests of pages. They are skipped where there is none, or no driver for it."""
 
+import os
 import shutil
 
 import pytest
@@ -17,6 +18,7 @@ def start_browser(**preferences):
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
 
+    os.environ["SE_AVOID_STATS"] = "true"  # or Selenium tells its makers that it runs
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "disable-background-networking"):

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import time
 from urllib.parse import urlsplit
 
@@ -18,18 +17,12 @@ from spert.prediction import predict
 pytest.importorskip("gradio")
 pytest.importorskip("selenium")
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
+from tests.browser import needs_browser, start_browser
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None or DRIVER is None, reason="no Chromium, or no driver for it, on this machine"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 EXAMPLE = "Ada Park joined Northwind Labs. She lives in Oslo."
 OVERLAPPING = "Vera Lund, who is married to Nils Lund, joined the University of Tromso."
@@ -50,7 +43,6 @@ def served(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         patch.setenv("no_proxy", "127.0.0.1")
-        patch.setenv("SE_AVOID_STATS", "true")  # or Selenium tells its makers that it runs
         reader = Reader.of("hand-made", extract, processor, options, MAX_CHARACTERS)
         page = launch(reader, [EXAMPLE, OVERLAPPING], host="127.0.0.1", is_blocking=False)
         yield page.local_url, extract
@@ -59,13 +51,7 @@ def served(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{flag}")
-    options.add_argument("--window-size=1280,1000")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start_browser()
     yield driver
     driver.quit()
 

@@ -58,7 +58,9 @@ def test_the_tree_in_the_architecture_is_the_tree():
     assert ships == {path.name for path in ROOT.glob("*_spert.py")}
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/training.md", "docs/extraction.md", "docs/serving.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/training.md", "docs/extraction.md", "docs/inspection.md", "docs/serving.md"]
+)
 def test_python_examples_run(document, saved_model, tiny_bert_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -99,7 +101,7 @@ def test_make_targets_exist(document):
             assert done.returncode == 0, done.stderr
 
 
-COMMAND_DOCUMENTS = ["command_line", "extraction", "graphs", "results", "serving", "training"]
+COMMAND_DOCUMENTS = ["command_line", "extraction", "graphs", "inspection", "results", "serving", "training"]
 
 
 @pytest.mark.parametrize("document", ["README", *map("docs/".__add__, COMMAND_DOCUMENTS)])

@@ -59,9 +59,9 @@ RELATION_CLASSES = {
         "The head or the tail is spurious, and no lost relation is the same but for that.",
     ),
 }
-"""A missed and a spurious relation are paired in this order: wrong direction; wrong type (of several the one in the same
-direction, then by name); lost with its counterpart, which is the spurious relation of the same type whose head and tail
-are those that the annotated ones were paired with. What is left is missed, lost or made up."""
+"""A missed and a spurious relation are paired in this order: wrong direction; wrong type (of several the one in the
+same direction, then by name); lost with its counterpart, which is the spurious relation of the same type whose head and
+tail are those that the annotated ones were paired with. What is left is missed, lost or made up."""
 
 CLASSES: Mapping[str, Mapping[str, MistakeClass]] = {ENTITIES: ENTITY_CLASSES, RELATIONS: RELATION_CLASSES}
 

@@ -1,4 +1,4 @@
-"""The five classes of errors of the paper (section 4, error inspection): labels that people set, and rules that propose one.
+"""The paper's five classes of errors: labels that people set, and rules that propose one.
 
 A proposal is where to begin to look, never a finding: whether an annotation is missing, or a relation follows from
 what the sentence says, only a reader can tell.
@@ -23,7 +23,7 @@ LABELS = {
     ),
     "logical": MistakeClass(
         "logical",
-        "Not said, but it follows. Proposed for missed relations whose head and tail are both related to a third entity.",
+        "Not said, but it follows. Proposed for missed relations whose head and tail are related to one third entity.",
     ),
     "classification": MistakeClass(
         "classification", "Proposed for wrong types of entities and relations, and for relations lost by that."

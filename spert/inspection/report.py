@@ -39,7 +39,7 @@ def report_of(inspected: Inspected, labels: Mapping[str, str] | None = None) -> 
 
 
 def page_data(inspected: Inspected) -> dict[str, Any]:
-    """The sentences with what is annotated, found and wrong, in short lists of numbers; `page.js` says which is which."""
+    """The sentences with what is annotated, found and wrong, as lists of numbers; `page.js` says which is which."""
     entity_types, relation_types = inspected.types()
     return {
         "entityTypes": entity_types,
