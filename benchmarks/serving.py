@@ -82,11 +82,10 @@ async def load(url: str, texts: list[str], clients: int, attempts: int = 200) ->
 def kill_a_replica() -> None:
     """End one replica of the service, without any warning."""
     import ray
-    from ray.util.state import list_actors
 
-    actors = list_actors(filters=[("state", "=", "ALIVE")])
-    name = next(actor.name for actor in actors if actor.name.startswith("SERVE_REPLICA"))
-    ray.kill(ray.get_actor(name, namespace="serve"), no_restart=False)
+    named = ray.util.list_named_actors(all_namespaces=True)
+    replica = next(actor for actor in named if actor["name"].startswith("SERVE_REPLICA"))
+    ray.kill(ray.get_actor(replica["name"], namespace=replica["namespace"]), no_restart=False)
 
 
 def number_wrong(answers: dict[int, Any], expected: list[dict[str, Any]]) -> int:

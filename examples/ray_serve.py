@@ -96,6 +96,8 @@ class Extractor:
                 return _refused(413, f"expected a body of at most {MAX_BODY} bytes.")
             request = read_request(parse_json(body), self.limits)
             found = await asyncio.wait_for(self.extract(request), self.timeout)
+            if isinstance(found, ValueError):
+                raise found
         except TimeoutError:
             self.texts.inc(tags={"outcome": "timeout"})
             return _refused(504, f"expected an answer within {self.timeout:g} seconds. Send less, or try again.")

@@ -161,7 +161,7 @@ class EndpointHandler:
                 found: Any = self.extract(inputs, batch_size=self.batch_size, **request.parameters)
             except ValueError as error:
                 raise self._named(error, request) from error
-        return found  # type: ignore[no-any-return]  # the pipeline has no types
+        return found
 
     def _named(self, error: ValueError, request: Request) -> ValueError:
         """The same error with the place of the text that causes it, if a text does."""

@@ -271,7 +271,7 @@ class TestOwnFiles:
             (
                 ("no-such",),
                 FileNotFoundError,
-                "a folder or file of annotations, or a dataset on the Hub (org/name), got 'no-such'",
+                r"a folder or file of annotations, or a dataset on the Hub \(org/name\), got 'no-such'",
             ),
             (("{tmp}",), FileNotFoundError, "at least one of train.json"),
             (("{tmp}", "x"), ValueError, "data_dir goes with a corpus's name"),

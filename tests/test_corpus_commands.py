@@ -149,7 +149,7 @@ def test_stats(root):
     done = run("stats", root / "examples" / "gazette")
     assert done.exit_code == 0
     assert "| sentences | 703 | 70 | 100 |" in done.output
-    assert "| married_to (symmetric) | 80 | 6 | 7 |" in done.output
+    assert "| married_to (symmetric) | 87 | 6 | 7 |" in done.output
     assert "duplicate" not in done.output
 
 
@@ -260,3 +260,15 @@ def test_a_corpus_of_nothing_is_refused_by_name(folder):
     place = folder(train=[])
     done = run("stats", place)
     assert str(done.exception) == f"{place / 'train.json'}: expected at least one record, got none."
+
+
+def test_files_of_other_formats_are_checked(tmp_path):
+    line = {"text": "Ada", "entities": [{"type": "Person", "start": 0, "end": 3, "score": 0.5}], "relations": []}
+    broken = line | {"entities": [{"type": "Person", "start": 0, "end": 9}]}
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(line) + "\n" + json.dumps(broken | {"x": 1}) + "\n" + json.dumps(line | {"x": 1}) + "\n")
+    done = run("check", path)
+    assert done.exit_code == 1
+    assert f"error: {path}, line 2, field 'entities', entry 0" in done.output
+    assert f"warning: {path}: 1 fields 'x' of lines not read." in done.output
+    assert f"warning: 2 records have scores, as a model's predictions do (the first: {path}, record 0)" in done.output

@@ -1,6 +1,7 @@
 """`spert corpus convert --on-error`, `split` and `suggest`, and annotated files of any format as training input."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -178,3 +179,12 @@ def test_a_dataset_on_the_hub(tmp_path, monkeypatch):
     found.pop("train"), found.pop("dev")
     with pytest.raises(ValueError, match="org/facts: expected a split out of train, validation, test, got other"):
         load_corpus("org/facts")
+
+
+def test_the_document_shows_what_comes_of_a_line(root, tmp_path):
+    blocks = re.findall(r"```json\n(.*?)```", (root / "docs" / "annotations.md").read_text(), re.DOTALL)
+    line, task = json.loads(blocks[0]), json.loads(blocks[1])
+    (tmp_path / "found.jsonl").write_text(json.dumps(line) + "\n")
+    done = run("convert", tmp_path / "found.jsonl", tmp_path / "pre.json", "--to-format", "label-studio")
+    assert done.exit_code == 0, done.exception
+    assert json.loads((tmp_path / "pre.json").read_text()) == [task]

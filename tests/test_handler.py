@@ -26,11 +26,9 @@ def as_the_toolkit_does(folder):
 
 @pytest.fixture(scope="module")
 def handler(saved_model):
-    path = list(sys.path)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # the folder is that of other tests, too
         yield as_the_toolkit_does(saved_model)
-    finally:
-        sys.path[:] = path
 
 
 @pytest.fixture(scope="module")

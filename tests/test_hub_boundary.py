@@ -248,7 +248,17 @@ def test_loads_in_a_process_with_only_torch_and_transformers(saved_model, tmp_pa
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         # Without site-packages: the linked distributions are all there is.
-        [sys.executable, "-I", "-S", "-c", LOADS_ALONE, str(saved_model), json.dumps(tiny.SENTENCES), str(packages)],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-B",
+            "-c",
+            LOADS_ALONE,
+            str(saved_model),
+            json.dumps(tiny.SENTENCES),
+            str(packages),
+        ],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

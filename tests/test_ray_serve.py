@@ -53,7 +53,14 @@ def replica(saved_model):
         yield example().Extractor.func_or_class(str(saved_model), max_requests=16, wait=0.05, timeout=60)
 
 
-def ask(replica, *bodies):
+@pytest.fixture(scope="module")
+def run():
+    """Runs coroutines in one loop, as a replica does."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+def ask(run, replica, *bodies):
     """The status and the content that each of several requests gets which arrive at once."""
 
     async def all_at_once():
@@ -62,15 +69,15 @@ def ask(replica, *bodies):
         ]
         return await asyncio.gather(*(replica(request) for request in requests))
 
-    return [(response.status_code, json.loads(response.body)) for response in asyncio.run(all_at_once())]
+    return [(response.status_code, json.loads(response.body)) for response in run(all_at_once())]
 
 
-def test_requests_that_arrive_together_get_their_own_answers(replica, expected):
+def test_requests_that_arrive_together_get_their_own_answers(run, replica, expected):
     bodies = [{"inputs": text} for text in TEXTS]
     bodies += [{"inputs": TEXTS}, {"inputs": TEXTS[0], "parameters": {"sentences": False}}, {"inputs": []}]
     bodies += [{"inputs": tiny.SENTENCES[0], "parameters": {"is_split_into_words": True}}]
     bodies += [{"inputs": TEXTS[0], "parameters": {"sentences": [[0, 39]]}}]
-    answers = ask(replica, *bodies)
+    answers = ask(run, replica, *bodies)
     assert {status for status, _ in answers} == {200}
     contents = [content for _, content in answers]
     assert_close(contents[:4], expected)
@@ -81,8 +88,9 @@ def test_requests_that_arrive_together_get_their_own_answers(replica, expected):
     assert contents[8]["sentences"] == [[0, 39]]
 
 
-def test_one_bad_request_spoils_no_other(replica, expected):
+def test_one_bad_request_spoils_no_other(run, replica, expected):
     answers = ask(
+        run,
         replica,
         {"inputs": TEXTS[0]},
         {"inputs": ["Oslo", "-" * 900]},
@@ -97,12 +105,12 @@ def test_one_bad_request_spoils_no_other(replica, expected):
         answers[1:], ("inputs[1]: ", "relation_threshold: expected", "expected JSON", "unknown name", "at most 4000000")
     ):
         assert message in content["error"]
-    assert asyncio.run(replica(http_request("GET"))).status_code == 200
+    assert run(replica(http_request("GET"))).status_code == 200
 
 
-def test_a_request_that_takes_too_long_is_told_so(replica, monkeypatch):
+def test_a_request_that_takes_too_long_is_told_so(run, replica, monkeypatch):
     monkeypatch.setattr(replica, "timeout", 0.01)
-    ((status, content),) = ask(replica, {"inputs": "Oslo"})  # waits 0.05 seconds for others
+    ((status, content),) = ask(run, replica, {"inputs": "Oslo"})  # waits 0.05 seconds for others
     assert status == 504
     assert content["error"].startswith("expected an answer within 0.01 seconds")
 

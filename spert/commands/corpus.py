@@ -27,7 +27,9 @@ def stats(
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="A SpERT JSON file, or a folder with train.json, … and types.json.")],
+    path: Annotated[
+        Path, typer.Argument(help="A file in any format by its ending, or a folder with train.json, … and types.json.")
+    ],
     types: Annotated[Path | None, typer.Option(help="A type file.")] = None,
     max_span_width: Annotated[int, typer.Option(min=1, help="The widest span that the model will look at.")] = 10,
     model: Annotated[str | None, typer.Option(help="An encoder: find sentences that are too long for it.")] = None,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .own import ENDINGS
+from .reading import Reading
 from .schema import checked_record, count_unread
 from .spert_json import read_list
 from .types import CorpusTypes
@@ -49,6 +51,9 @@ def check_files(
     for split, file in files.items():
         splits[split] = []
         unread: Counter[str] = Counter()
+        if file.suffix in ENDINGS:
+            _read_other_format(file, types, splits[split], findings)
+            continue
         try:
             entries = read_list(file)
         except ValueError as error:
@@ -67,6 +72,7 @@ def check_files(
     symmetric = types.symmetric_relations if types else ()
     for record in everything:
         _check_record(record, symmetric, findings)
+    _check_scores(everything, findings)
     _check_duplicates(splits, findings)
     _check_widths(everything, max_span_width, findings)
     _check_types(splits, findings)
@@ -75,6 +81,29 @@ def check_files(
             if pieces > max_pieces:
                 findings.errors.append(f"{record['where']}: {pieces} pieces, the encoder takes at most {max_pieces}.")
     return findings
+
+
+def _read_other_format(
+    file: Path, types: CorpusTypes | None, records: list[dict[str, Any]], findings: Findings
+) -> None:
+    """Read a file that is no SpERT JSON, with all its faults."""
+    from .formats import read_records
+
+    reading = Reading(on_error="skip")
+    try:
+        found = read_records(file, reading)
+    except ValueError as error:
+        findings.errors.append(str(error))
+        return
+    findings.errors.extend(reading.faults)
+    findings.warnings.extend(f"{file}: {count} {what}." for what, count in sorted(reading.lost.items()) if count)
+    for what, places in sorted(reading.left_out.items()):
+        findings.warnings.append(f"{file}: {len(places)} {what}, left out: {'; '.join(places)}.")
+    for number, record in enumerate(found):
+        try:
+            records.append(checked_record(record, str(file), number, types) | {"where": f"{file}, record {number}"})
+        except ValueError as error:
+            findings.errors.append(str(error))
 
 
 def _check_record(record: Mapping[str, Any], symmetric: Sequence[str], findings: Findings) -> None:
@@ -114,6 +143,15 @@ def _check_record(record: Mapping[str, Any], symmetric: Sequence[str], findings:
             findings.warnings.append(
                 f"{where}: the symmetric relation {kind} of {head} and {tail} stands in both directions."
             )
+
+
+def _check_scores(records: Sequence[Mapping[str, Any]], findings: Findings) -> None:
+    scored = [record["where"] for record in records if any("score" in one for one in record["entities"])]
+    if scored:
+        findings.warnings.append(
+            f"{len(scored)} records have scores, as a model's predictions do (the first: {scored[0]}): they are gold "
+            f"only if a person looked at them."
+        )
 
 
 def _check_duplicates(splits: Mapping[str, Sequence[Mapping[str, Any]]], findings: Findings) -> None:

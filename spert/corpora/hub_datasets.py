@@ -51,10 +51,10 @@ def load_hub_dataset(name: str, types_file: str | os.PathLike[str] | None = None
         {split: _split(found[own], f"{name}, {own}", labels, types) for split, own in chosen.items() if own is not None}
     )
     if types is None:
-        listed = [labels[kind].names if labels[kind] else None for kind in ("entities", "relations")]
         types = types_in_rows(corpus.values())
-        if all(names is not None for names in listed):
-            types = CorpusTypes(*({one: TypeName(one, one) for one in names} for names in listed))
+        if all(label is not None for label in labels.values()):
+            entities, relations = ({one: TypeName(one, one) for one in label.names} for label in labels.values())
+            types = CorpusTypes(entities, relations)
     for rows in corpus.values():
         rows.info.description = described(rows.info.description, types)
     return corpus

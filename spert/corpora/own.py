@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 
-_ENDINGS = (".jsonl", ".csv", ".parquet", ".spacy", ".bio", ".bilou", ".conll", ".iob", ".tsv")
+ENDINGS = (".jsonl", ".csv", ".parquet", ".spacy", ".bio", ".bilou", ".conll", ".iob", ".tsv")
 """Of files in other formats; any other file is SpERT JSON."""
 
 
@@ -82,7 +82,7 @@ def _read(file: str) -> list[Any]:
     """The records of a file, in the form of SpERT JSON; what is not read is logged."""
     from .formats import read_records  # which SpERT JSON does without
 
-    if Path(file).suffix not in _ENDINGS:
+    if Path(file).suffix not in ENDINGS:
         return read_list(file)
     reading = Reading()
     records = read_records(Path(file), reading)

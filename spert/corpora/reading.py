@@ -47,8 +47,8 @@ class Scheme:
             for relation in record["relations"]:
                 pair = (kinds[relation["head"]], kinds[relation["tail"]])
                 arguments.setdefault(relation["type"], set()).add(pair)
-        names = [{name: TypeName(name, name) for name in sorted(found)} for found in (entities, arguments)]
-        return cls(CorpusTypes(*names), {name: sorted(arguments[name]) for name in sorted(arguments)})
+        named, relations = ({name: TypeName(name, name) for name in sorted(found)} for found in (entities, arguments))
+        return cls(CorpusTypes(named, relations), {name: sorted(arguments[name]) for name in sorted(arguments)})
 
     @classmethod
     def merged(cls, schemes: Sequence["Scheme"]) -> "Scheme":

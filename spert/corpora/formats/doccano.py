@@ -78,7 +78,9 @@ def _records(parse: Callable[[], Any], where: str, number: int, reading: Reading
         spans_only: Any = validated(schema, content, where)
         line: _Line = spans_only
         name = "label" if "label" in fields else "labels"
-        marks = [(kind, start, end, None) for start, end, kind in getattr(spans_only, name)]
+        marks: list[tuple[str, int, int, float | None]] = [
+            (kind, start, end, None) for start, end, kind in getattr(spans_only, name)
+        ]
         arrows: list[tuple[str, int, int]] = []
         scores = None
         reading.lost["lines of an export without relations"] += 1

@@ -285,21 +285,21 @@ def _document(
     relation_scores: list[float | None] = []
     for arrow, here in arrows:
         ends = (arrow.from_id, arrow.to_id)
-        if any(end in unlabelled for end in ends):
+        if unlabelled & set(ends):
             reading.leave_out("relations of regions without a label", here)
             continue
-        if any(end in others for end in ends):
+        if others & set(ends):
             reading.lost["relations of results that are not read"] += 1
             continue
         if not arrow.labels:
             reading.leave_out("relations without a label", here)
             continue
-        for name, end in zip(("from_id", "to_id"), ends):
-            if end not in index:
-                raise ValueError(f"{here}, field '{name}': expected the id of a labelled region, got {shown(end)}.")
-            if end in several:
+        for name, of_end in zip(("from_id", "to_id"), ends):
+            if of_end not in index:
+                raise ValueError(f"{here}, field '{name}': expected the id of a labelled region, got {shown(of_end)}.")
+            if of_end in several:
                 raise ValueError(
-                    f"{here}, field '{name}': expected a region with one label, got {shown(end)} with several."
+                    f"{here}, field '{name}': expected a region with one label, got {shown(of_end)} with several."
                 )
         head, tail = index[arrow.from_id], index[arrow.to_id]
         pairs = {"left": [(tail, head)], "bi": [(head, tail), (tail, head)]}.get(arrow.direction or "", [(head, tail)])

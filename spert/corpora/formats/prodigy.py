@@ -106,8 +106,8 @@ def _records(lines: Sequence[tuple[str, Callable[[], Any]]], number: int, readin
         else:
             extra = line.model_extra or {}
             names = tuple(str(extra[name]) for name in ("_annotator_id", "_session_id") if extra.get(name) is not None)
-            document = _document(line, where, str(number), reading)
-            annotated.append(Annotated(names, document, f"{extra.get('_timestamp') or 0:>20}"))
+            created = f"{extra.get('_timestamp') or 0!s:>20}"
+            annotated.append(Annotated(names, _document(line, where, str(number), reading), created))
     document = settle(annotated, reading, lines[0][0]) if annotated else None
     return records_of(document, reading, lines[0][0]) if document is not None else []
 

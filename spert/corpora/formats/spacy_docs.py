@@ -46,11 +46,11 @@ def doc_of(record: Mapping[str, Any], vocab: "Vocab") -> "Doc":
     tokens = spacy.tokens
     if not all(map(str.strip, record["tokens"])):
         raise ValueError(f"spaCy: record {record['id']!r}: expected words that are not empty, nor white space alone.")
-    text, ranges = record.get("text"), record.get("words")
+    text, ranges = record.get("text"), record.get("words") or ()
     is_of_text = text is not None and all(
         text[start:end] == token for token, (start, end) in zip(record["tokens"], ranges)
     )
-    if is_of_text:
+    if text is not None and is_of_text:
         words, spaces, place = _tokens_of(text, ranges)
     else:
         words, place = list(record["tokens"]), list(range(len(record["tokens"])))
