@@ -126,7 +126,7 @@ def test_many_sentences_are_filtered_searched_and_linked(pages, browser):
     assert visit.text("article .text") == "Nobody came ."
     visit.run("document.querySelector('button[data-class=\"relations/lost_entity_type\"]').click()")
     assert visit.text("#count").startswith("5,000 of")
-    visit.choose("type", "relations/0")
+    assert visit.choose("type", "relations/2") == "2,500 of 10,000 sentences, 2,500 mistakes"  # works_for
     assert set(
         visit.run("return [...document.querySelectorAll('li:not(.faint) .cls')].map(one => one.textContent)")
     ) == {"lost: entity type"}

@@ -156,7 +156,7 @@ def _scores(sentences: Sentences) -> dict[str, float]:
             (0, gold.entities.keys(), found.entities.keys()),
             (1, gold.relations.keys(), found.relations.keys()),
         ):
-            counts[row] += (len(expected & things), len(things), len(expected))  # type: ignore[operator]
+            counts[row] += (len(expected & things), len(things), len(expected))
     ner, strict = (f1_of(*map(int, row)) for row in counts)
     return {"ner_f1": ner, "rel_strict_f1": strict}
 
