@@ -6,6 +6,7 @@ count characters. The second form is written, so that a spreadsheet shows runnin
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -42,7 +43,7 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
     if not rows or not rows[0]:
         raise ValueError(f"{path}, row 0: expected a first line with the names of columns, got none.")
     header = rows[0]
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(header).items() if times > 1)
     if repeated:
         raise ValueError(f"{path}: expected each column once, got {shown(repeated)} more than once.")
     return header, [row for row in rows[1:] if row]
