@@ -135,7 +135,9 @@ class TestFilesAsTheToolsWriteThem:
         lines = [self.prodigy_line(_annotator_id="set-ann"), self.prodigy_line(_annotator_id="set-ben", relations=[])]
         lines[1]["relations"] = [{"head": 2, "child": 4, "label": "r"}]  # of a token that no span marks
         (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        with pytest.raises(ValueError, match="line 1: expected one annotation, got 2, by set-ann, set-ben"):
+        with pytest.raises(
+            ValueError, match="line 1, field '_input_hash': expected one annotation, got 2, by set-ann, set-ben"
+        ):
             read_records(tmp_path / "x.jsonl", Reading(), "prodigy")
         reading = Reading(annotator="set-ben")
         (record,) = read_records(tmp_path / "x.jsonl", reading, "prodigy")

@@ -148,9 +148,9 @@ def test_commands_that_need_no_model_answer_without_torch(finished, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["predct"], "No such command 'predct'. Did you mean 'predict'?"),
+        (["predct"], "No such command 'predct'. Did you mean 'predict', 'inspect'?"),
         (["corpus", "stat"], "No such command 'stat'. Did you mean 'stats'?"),
-        (["score", "--referenzes", "x"], "No such option: --referenzes (Possible options: --references)"),
+        (["score", "--referenzes", "x"], "No such option: --referenzes. Did you mean --references?"),
         (["summary", "--ouput", "x", "y"], "No such option: --ouput"),
     ],
 )

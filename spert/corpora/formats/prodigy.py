@@ -87,7 +87,7 @@ def _group_of(parse: Callable[[], Any], number: int) -> Any:
     except ValueError:  # found again when the item is read
         return number
     known_as = content.get("_input_hash") if isinstance(content, Mapping) else None
-    return ("hash", known_as) if isinstance(known_as, int) else number
+    return ("hash", known_as) if type(known_as) is int else number
 
 
 _NO_ANSWER = {"reject": "lines that were rejected", "ignore": "lines that were ignored"}
@@ -108,13 +108,16 @@ def _records(lines: Sequence[tuple[str, Callable[[], Any]]], number: int, readin
             names = tuple(str(extra[name]) for name in ("_annotator_id", "_session_id") if extra.get(name) is not None)
             created = f"{extra.get('_timestamp') or 0!s:>20}"
             annotated.append(Annotated(names, _document(line, where, str(number), reading), created))
-    document = settle(annotated, reading, lines[0][0]) if annotated else None
+    place = lines[0][0] if len(lines) == 1 else f"{lines[0][0]}, field '_input_hash'"
+    document = settle(annotated, reading, place) if annotated else None
     return records_of(document, reading, lines[0][0]) if document is not None else []
 
 
 def _document(line: _Line, where: str, default_id: str, reading: Reading) -> Document:
     for name in sorted((line.model_extra or {}).keys() - set(_GIVEN_BY_PRODIGY)):
         reading.lost[f"fields {shown(name)} of lines not read"] += 1
+    if "relations" not in line.model_fields_set:
+        reading.lost["lines without the field 'relations', read as lines without relations"] += 1
     words = None
     if line.tokens is not None:
         ranges = [[token.start, token.end] for token in line.tokens]
