@@ -24,6 +24,7 @@ def start_browser(**preferences):
     for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "disable-background-networking"):
         options.add_argument(f"--{flag}")
     options.add_argument("--window-size=1280,1000")
-    options.add_experimental_option("prefs", preferences)
+    if preferences:
+        options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     return webdriver.Chrome(options=options, service=Service(DRIVER))
