@@ -79,8 +79,8 @@ for command in (
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(train)  # they are flags of the script
-for command in (study, search):  # they take the flags of train_accelerate.py as well
-    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
+for running in (study, search):  # they take the flags of train_accelerate.py as well
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(running)
 app.add_typer(corpus_app, name="corpus")
 for group in (app, corpus_app):
     for registered in group.registered_commands:

@@ -125,7 +125,7 @@ def open_study(plan: Plan, choices: Choices) -> "optuna.Study":
         ValueError: the study that is there is one of another recipe or space.
     """
     optuna = import_optuna()
-    study: optuna.Study = optuna.create_study(
+    study = optuna.create_study(
         storage=f"sqlite:///{(plan.output_dir / STORAGE).resolve()}",
         study_name=_STUDY,
         direction="maximize",

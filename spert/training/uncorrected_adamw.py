@@ -52,7 +52,7 @@ class UncorrectedAdamW(Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch's overloads
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters that have gradients. Returns what `closure` does, which computes them anew."""
         loss = None
         if closure is not None:
@@ -65,7 +65,7 @@ class UncorrectedAdamW(Optimizer):
         return loss
 
     def _step_group(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]  # all have one
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
