@@ -132,7 +132,7 @@ def test_overload_a_killed_replica_and_the_end(saved_model, expected, monkeypatc
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     try:
         start(str(saved_model), port=port, replicas=2, max_queued=4, max_requests=2, threads=1)
-        number = 40
+        number = 20
         crowd = asyncio.run(load(url, TEXTS * number, 64))
         assert crowd.statuses[503] > 0, "the queue has a bound"
         assert crowd.statuses[200] == number * len(TEXTS)
