@@ -32,15 +32,14 @@ demo: install ## Train on the shipped corpus, score, and extract from a sentence
 	  --output_dir $(DEMO_DIR) --overwrite_output_dir
 	$(BIN)/python examples/extract.py $(DEMO_DIR) "$(DEMO_SENTENCE)"
 
-# Three workers for two cores: many tests wait for processes.
 test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fuzz: install ## Corrupt every field of every kind of file: a table of what was refused, read rightly, or went wrong.
 	$(BIN)/python -m tests.fuzz
 
 test-fast: install ## The tests that take seconds.
-	$(BIN)/python -m pytest -n 3 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 kills: install ## Kill training and `spert predict` at many random moments: half an hour.
 	$(BIN)/python -m pytest -m kills

@@ -6,6 +6,7 @@ command that ends by itself removes its lock file; one that is killed leaves the
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +24,9 @@ LOCK_FILES = (_LOCK, _HOLDER)
 
 _ATTEMPTS = 100
 """To lock a folder that others lock and remove meanwhile."""
+
+_SECONDS_FOR_HOLDER = 2.0
+"""In which a process that has just got a lock has written who it is."""
 
 _SECONDS_FOR_WORKERS = 60.0
 """In which the processes of a run whose command was killed have ended."""
@@ -116,11 +120,15 @@ class FolderLock:
         self.release()
 
     def _describe_holder(self) -> str:
-        try:
-            holder = read_json(self._holder)
-            return f"process {holder['pid']} on {holder['host']} (since {holder['since']})"
-        except (OSError, ValueError, KeyError, TypeError):  # it has just got the lock
-            return "another process"
+        end = time.monotonic() + _SECONDS_FOR_HOLDER
+        while True:
+            try:
+                holder = read_json(self._holder)
+                return f"process {holder['pid']} on {holder['host']} (since {holder['since']})"
+            except (OSError, ValueError, KeyError, TypeError):  # it has just got the lock, and will soon say who it is
+                if time.monotonic() > end:
+                    return "another process"
+                time.sleep(0.05)
 
     def _unwritable(self, error: OSError) -> OSError:
         return type(error)(
