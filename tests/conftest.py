@@ -1,5 +1,6 @@
 """Where the real corpora and the golden numbers are, and models that many tests share."""
 
+import gc
 import json
 import os
 from pathlib import Path
@@ -20,6 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that kill processes at many moments run only where `-m` names them: `make kills`."""
+    # What was imported and collected stays: the garbage collector need not walk through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     if "kills" in config.option.markexpr:
         return
     left_out = [item for item in items if item.get_closest_marker("kills")]
