@@ -84,7 +84,7 @@ def _draw_lines(
         panel.errorbar(
             [row["settings"][axis[0]] for row in ordered],
             [row["mean"][score] for row in ordered],
-            yerr=[row.get("deviation", {}).get(score, 0.0) for row in ordered],
+            yerr=[row.get("deviation", {}).get(score, math.nan) for row in ordered],
             marker=".",
             capsize=3,
             label=label,
@@ -104,7 +104,7 @@ def _draw_bars(panel: Axes, rows: Sequence[Mapping[str, Any]], score: str) -> No
     panel.barh(
         places,
         [row["mean"][score] for row in rows],
-        xerr=[row.get("deviation", {}).get(score, 0.0) for row in rows],
+        xerr=[row.get("deviation", {}).get(score, math.nan) for row in rows],
         color=[f"C{place % 10}" for place in places],
         alpha=0.8,
         capsize=3,
