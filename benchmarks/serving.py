@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import psutil
 import torch
 
 from benchmarks.measuring import machine, print_table
@@ -27,6 +28,9 @@ TRIED_AGAIN = (500, 502, 503, 504)
 
 PORT = 8123
 
+PARTS = {"ServeReplica": "replicas", "ProxyActor": "HTTP proxy"}
+"""What the processes of Ray are called that a request passes."""
+
 
 @dataclass
 class Load:
@@ -37,12 +41,14 @@ class Load:
         latencies: seconds of each answer, without attempts that were refused.
         statuses: how often each status came; `lost` is a connection that broke.
         answers: what was found in each text.
+        used: seconds of processors, by process.
     """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[Any] = field(default_factory=Counter)
     answers: dict[int, Any] = field(default_factory=dict)
+    used: Counter[str] = field(default_factory=Counter)
 
     @property
     def rate(self) -> float:
@@ -73,10 +79,25 @@ async def load(url: str, texts: list[str], clients: int, attempts: int = 200) ->
                         seen.statuses["lost"] += 1
                     await asyncio.sleep(min(0.5, 0.02 * 2 ** min(attempt, 5)))
 
-        begin = time.perf_counter()
+        before, begin = processor_seconds(), time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
         seen.seconds = time.perf_counter() - begin
+        seen.used = processor_seconds() - before
     return seen
+
+
+def processor_seconds() -> Counter[str]:
+    """Seconds that processors have spent on this process and on those of Ray that it started, by what they are."""
+    seconds: Counter[str] = Counter()
+    here = psutil.Process()
+    for process in (here, *here.children(recursive=True)):
+        try:
+            title = " ".join(process.cmdline()[:1])
+            name = next((name for part, name in PARTS.items() if part in title), "rest of Ray")
+            seconds["clients" if process == here else name] += sum(process.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return seconds
 
 
 def kill_a_replica() -> None:
