@@ -80,7 +80,8 @@ def multiply_by_sentence(rows: Tensor, sentence: Tensor, matrices: Tensor) -> Te
     """Multiply each row with the matrix of its sentence.
 
     Rows are put into blocks of one sentence each. The host knows a bound of their number, `batch + rows / block`,
-    without waiting for the device. So sentences of many rows and of few share one product, and none is padded to another.
+    without waiting for the device. So sentences of many rows and of few share one product, and none is padded to
+    another.
 
     Shapes:
         rows: `(rows, inner)`

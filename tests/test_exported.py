@@ -124,12 +124,23 @@ def test_a_folder_of_an_earlier_version_is_refused(exported, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fields", [{"relation_context": "full"}, {"relation_context": "cls", "span_pooling": "mean"}])
-def test_the_ablations_are_exported_too(exported, fields):
-    model, folder = exported("torch", **fields)
-    inputs = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
-    with torch.inference_mode():
-        assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
+@pytest.mark.parametrize(
+    ("format", "fields"),
+    [
+        ("torch", {"relation_context": "full"}),
+        ("torch", {"relation_context": "cls", "span_pooling": "mean"}),
+        ("onnx", tiny.ALL_CHOICES),
+        ("torch", {"relation_context": "attention", "entity_type_features": True, "span_boundaries": True}),
+    ],
+)
+def test_other_choices_are_exported_too(exported, format, fields):
+    model, folder = exported(format, **fields)
+    places = [{"word_start": 0, "word_end": 1, "type": "Place"}, {"word_start": 2, "word_end": 3}]
+    given = [{"tokens": tokens, "entities": places} for tokens in tiny.SENTENCES[:3]]
+    for texts in (tiny.SENTENCES, tiny.SENTENCES[2:3], given):
+        inputs = tiny.processor("bert")(texts, is_split_into_words=True)
+        with torch.inference_mode():
+            assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
 
 
 @pytest.mark.slow

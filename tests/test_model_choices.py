@@ -10,6 +10,7 @@ from transformers import AutoModel
 
 from spert import SpertConfig, SpertModel, contexts_spert, modeling_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
+from spert.commands.model_files import check_weights
 from spert.decoding_spert import decode
 from spert.options_spert import type_key
 from spert.pairs_spert import NUM_DISTANCES, distance_rows
@@ -334,6 +335,24 @@ class TestFolders:
         fields = {field: value for field, value in CHOICES[name].items() if field != "span_pooling"}
         with pytest.raises(ValueError, match=r"expected (all weights|weights of the shapes)"):
             SpertModel.from_pretrained(saved_model, **fields)
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            (
+                {"relation_head": "mlp"},
+                "lack pair_classifier.hidden.bias, .* see fields 'relation_head', 'relation_hidden_size'",
+            ),
+            ({"span_boundaries": True}, "span_classifier.linear.weight .* see fields .*'span_boundaries'"),
+            ({"entity_type_features": True}, "pair_classifier.linear.weight .* see fields .*'entity_type_features'"),
+            ({"distance_embedding_size": 6}, "lack distance_embeddings.weight.* see field 'distance_embedding_size'"),
+            ({"relation_context": "attention"}, "lack context_attention.key.weight, .* see field 'relation_context'"),
+            ({"context_window": 2}, "pair_classifier.linear.weight .* see fields .*'context_window'"),
+        ],
+    )
+    def test_the_field_to_blame_is_named(self, fields, message, saved_model):
+        with pytest.raises(ValueError, match=message):
+            check_weights(str(saved_model), tiny.config(**fields))
 
 
 class TestTransfer:

@@ -41,24 +41,11 @@ _MOST_LAYERS = 1000
 
 
 _JOINED = {
-    "span_classifier.linear.weight": ("span_boundaries", "width_embedding_size"),
-    "pair_classifier.linear.weight": (
-        "context_window",
-        "distance_embedding_size",
-        "entity_type_features",
-        "relation_head",
-        "span_boundaries",
-        "width_embedding_size",
-    ),
-    "pair_classifier.hidden.weight": (
-        "context_window",
-        "distance_embedding_size",
-        "entity_type_features",
-        "span_boundaries",
-        "width_embedding_size",
-    ),
+    "span_classifier.linear.weight": ("span_boundaries",),
+    "pair_classifier.linear.weight": ("context_window", "entity_type_features", "span_boundaries"),
+    "pair_classifier.hidden.weight": ("context_window", "entity_type_features", "span_boundaries"),
 }
-"""Weights that read joined vectors, and the fields that decide how long these are."""
+"""Weights that read joined vectors, and fields by which these are longer without any layer of their own."""
 
 _FIELDS_OF_LAYERS = {
     "pair_classifier.hidden": "relation_head",
@@ -325,17 +312,21 @@ def _fields_of(info: Mapping[str, Any], config: "SpertConfig") -> list[str]:
         "distance_embedding_size": config.distance_embedding_size,
     }
     fields: set[str] = set()
+    odd_ones = [*info["missing_keys"], *info["unexpected_keys"]]
+    layers = {_FIELDS_OF_LAYERS[layer] for name in odd_ones if (layer := name.rpartition(".")[0]) in _FIELDS_OF_LAYERS}
+    explaining = ("distance_embeddings.", "encoder.", "pair_classifier.hidden.bias", "width_embeddings.")
+    is_explained = bool(layers) or any(name.startswith(explaining) for name, _, _ in info["mismatched_keys"])
     for name, found, wanted in info["mismatched_keys"]:
         known = numbers if name.startswith("encoder.") else own
         odd = [size for size, other in zip(wanted, found) if size != other]
         fields |= {field for field, size in known.items() if size in odd}
-        if name in _JOINED and found[1:] != wanted[1:]:
+        if name in _JOINED and found[1:] != wanted[1:] and not is_explained:
             fields |= set(_JOINED[name])
-    for name in [*info["missing_keys"], *info["unexpected_keys"]]:
-        layer = name.rpartition(".")[0]
-        if layer in _FIELDS_OF_LAYERS:
-            fields.add(_FIELDS_OF_LAYERS[layer])
-        elif name.startswith("pair_classifier."):
+    fields |= layers
+    for name in odd_ones:
+        if name.rpartition(".")[0] in _FIELDS_OF_LAYERS:
+            continue
+        if name.startswith("pair_classifier."):
             fields.add("relation_types")
         elif re.search(r"\.\d+\.", name):
             fields.add(f"encoder_config.{_name_of_layers(config)}")
