@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from transformers.utils import logging
 
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
+from .context_spert import context_of, with_context
 from .sampling_spert import happens, negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
 from .words_spert import refine_words
 
@@ -45,7 +46,8 @@ class SpertTrainingDataset(Dataset):
     Args:
         records: `{"tokens", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`. Spans
             count words. An `id` is named in errors.
-        processor: encodes the words.
+        processor: encodes the words, and with `context_words` those around them: of a record's `context_before` and
+            `context_after`, or else of the records that its `id` says are its neighbours.
         config: types, symmetric relations and `max_span_width`, the widest span that is drawn. Gold spans may be wider.
         num_negative_spans: random spans drawn for each sentence (paper, section 4.1: 100).
         num_negative_relations: random pairs drawn for each sentence (paper, section 4.1: 100).
@@ -98,7 +100,8 @@ class SpertTrainingDataset(Dataset):
                 f"SpertTrainingDataset: {self.num_merged_entities} entities have the span and type of another entity "
                 f"of their record and were merged into it."
             )
-        self._encoded = processor.encode([list(record["tokens"]) for record in records])
+        records = with_context(records, processor.context_words)
+        self._encoded = processor.encode([_words_and_context(record) for record in records])
         self._finer: dict[int, tuple[EncodedSentence, _Gold]] = {}  # the sentences whose words can be split again
         if finer_words_ratio > 0:
             finer = {index: _in_finer_words(record) for index, record in enumerate(records)}
@@ -107,7 +110,7 @@ class SpertTrainingDataset(Dataset):
                 for index, record in finer.items()
                 if len(record["tokens"]) > len(records[index]["tokens"])
             }
-            encoded = processor.encode([record["tokens"] for record in finer.values()])
+            encoded = processor.encode([_words_and_context(record) for record in finer.values()])
             self._finer = {
                 index: (sentence, _Gold(record, index, config))
                 for (index, record), sentence in zip(finer.items(), encoded)
@@ -201,6 +204,10 @@ def distinct_entities(entities: Sequence[Mapping[str, Any]]) -> tuple[list[int],
             kept.append(position)
         indices.append(found[key])
     return indices, kept
+
+
+def _words_and_context(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tokens": list(record["tokens"]), **context_of(record)}
 
 
 def _in_finer_words(record: Mapping[str, Any]) -> dict[str, Any]:

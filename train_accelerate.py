@@ -42,7 +42,7 @@ from spert.training.arguments import TrainingArguments, parse_arguments
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints
-from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
+from spert.training.corpus import RelationArguments, count_in_context, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
 from spert.training.initialization import reset_encoder
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
@@ -127,6 +127,10 @@ def prepare(
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
         f"{accelerator.num_processes} process(es) on {accelerator.device.type}"
     )
+    if arguments.context_words:
+        in_context = {split: count_in_context(rows) for split, rows in corpus.items()}
+        counts = ", ".join(f"{number} of {len(corpus[split])} in {split}" for split, number in in_context.items())
+        accelerator.print(f"Sentences that are read with words of their neighbours: {counts}")
     if merged := merged_entities(corpus):
         accelerator.print(f"{merged} entities have the span and type of another entity and were merged into it")
     if model.transferred is not None:

@@ -53,6 +53,12 @@ class TrainingArguments:
         None, "Train these folds now, such as 0,1,2; the table holds all that are done.", "handling"
     )
     fold: int | None = setting(None, "Train this fold as a single run.")
+    context_words: int = setting(
+        0,
+        "Up to so many words of the same document before a sentence, and after it, are read with it and never scored.",
+        at_least=0,
+        on_card=True,
+    )
     # Model
     model_name_or_path: str = setting(
         "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
