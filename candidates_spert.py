@@ -46,6 +46,37 @@ def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
     return spans.unsqueeze(0) * inside.unsqueeze(-1)
 
 
+def false_entity_pairs(entity_logits: Tensor, span_labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """The pairs with wrong spans that inference would meet: those in which a span is no entity, and is called one.
+
+    The other span of a pair is a gold entity, or another such span. Where there are more pairs than `number`, those
+    are taken whose spans are likelier to be entities, in the model's own eyes.
+
+    Args:
+        number: the most pairs of a sentence.
+
+    Shapes:
+        entity_logits: `(batch, spans, 1 + entity types)`; no gradient goes through them
+        span_labels: `(batch, spans)`, 0 for no entity, -100 for padding
+        result: `(batch, pairs, 2)`, head and tail as indices of spans; and `(batch, pairs)`, `False` for padding
+    """
+    logits = entity_logits.detach()
+    is_false = (span_labels == 0) & (logits.argmax(dim=-1) > 0)
+    is_entity = is_false | (span_labels > 0)
+    most = int(is_entity.sum(dim=1).max()) if is_entity.shape[1] else 0
+    # The entities of each sentence in front, in their order, so that only their pairs are looked at.
+    spans = is_entity.long().sort(dim=1, descending=True, stable=True).indices[:, :most]
+    is_false, is_entity = is_false.gather(1, spans), is_entity.gather(1, spans)
+    chances = 1 - logits.softmax(dim=-1)[..., 0].gather(1, spans)
+    is_pair = is_entity.unsqueeze(2) & is_entity.unsqueeze(1) & (is_false.unsqueeze(2) | is_false.unsqueeze(1))
+    is_pair &= ~torch.eye(most, dtype=torch.bool, device=spans.device)
+    chances = (chances.unsqueeze(2) * chances.unsqueeze(1)).masked_fill(~is_pair, -1.0).flatten(1)
+    index = chances.sort(dim=1, descending=True, stable=True).indices[:, :number]
+    head, tail = index.div(max(most, 1), rounding_mode="floor"), index % max(most, 1)
+    pairs = torch.stack((spans.gather(1, head), spans.gather(1, tail)), dim=-1)
+    return pairs, is_pair.flatten(1).gather(1, index)
+
+
 def refuse_not_finite(number: int, what: str) -> None:
     """Refuse to go on where logits are not finite: comparisons with NaN would find nothing, and say nothing.
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from .candidates_spert import FoundEntities, batch_candidate_spans, select_entities
+from .candidates_spert import FoundEntities, batch_candidate_spans, false_entity_pairs, select_entities
 from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
 from .heads_spert import HeadTransfer, PairClassifier, SpanClassifier, limit_of, transfer_heads
-from .losses_spert import entity_loss, relation_loss
+from .losses_spert import entity_loss, false_pair_loss, relation_loss
 from .options_spert import DecodingOptions
 from .outputs_spert import SpertOutput
 from .spans_spert import (
@@ -229,6 +229,7 @@ class SpertModel(SpertPreTrainedModel):
         pairs: Tensor | None = None,
         pair_labels: Tensor | None = None,
         given_entities: Tensor | None = None,
+        num_false_entity_pairs: int = 0,
         return_dict: bool | None = None,
     ) -> SpertOutput | tuple[Any, ...]:
         """Score spans and pairs.
@@ -243,6 +244,8 @@ class SpertModel(SpertPreTrainedModel):
             pair_labels: 1.0 where a relation holds, 0.0 where not, -100 for padding.
             given_entities: word ranges that are the entities, in place of those that the model would find; `[0, 0)` for
                 padding, at the end of a row.
+            num_false_entity_pairs: besides the given pairs, up to so many of each sentence are trained to have no
+                relation: pairs with spans that are labelled 0, and that the model itself calls entities.
             return_dict: `False` for a plain tuple.
 
         Shapes:
@@ -257,12 +260,17 @@ class SpertModel(SpertPreTrainedModel):
             given_entities: `(batch, entities, 2)`
 
         Raises:
-            ValueError: `pairs` without `spans`, or `given_entities` beside either.
+            ValueError: `pairs` without `spans`, `given_entities` beside either, or `num_false_entity_pairs` without
+                `pairs` and `span_labels`.
         """
         if pairs is not None and spans is None:
             raise ValueError("SpertModel: expected `spans` beside `pairs`, which are indices into them; got none.")
         if given_entities is not None and spans is not None:
             raise ValueError("SpertModel: expected either `given_entities` or `spans` (and `pairs`), got both.")
+        if num_false_entity_pairs and (pairs is None or span_labels is None):
+            raise ValueError(
+                "SpertModel: expected `pairs` and `span_labels` beside `num_false_entity_pairs`, which is for training."
+            )
         hidden_states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         states = self.sentence_states(hidden_states, word_pieces, cls_piece)
 
@@ -286,6 +294,10 @@ class SpertModel(SpertPreTrainedModel):
             losses["entity_loss"] = entity_loss(entity_logits, span_labels)
         if pair_labels is not None and "relation_logits" in fields:
             losses["relation_loss"] = relation_loss(fields["relation_logits"], pair_labels)
+        if num_false_entity_pairs and "relation_logits" in fields:
+            false_pairs, is_pair = false_entity_pairs(entity_logits, span_labels, num_false_entity_pairs)
+            logits = self._score_given_pairs(states, spans, pooled, false_pairs)
+            losses["false_pair_loss"] = false_pair_loss(logits, is_pair, span_labels)
         output = SpertOutput(
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             entity_logits=entity_logits,

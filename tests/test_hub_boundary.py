@@ -20,6 +20,7 @@ SHIPPED = {
     "candidates_spert.py",
     "collating_spert.py",
     "configuration_spert.py",
+    "context_spert.py",
     "decoding_spert.py",
     "documents_spert.py",
     "encoders_spert.py",
@@ -98,7 +99,8 @@ MAY_IMPORT = {
         "word_rules_spert",
         "words_spert",
     },
-    "collating_spert": {"configuration_spert", "sampling_spert", "words_spert"},
+    "collating_spert": {"configuration_spert", "context_spert", "sampling_spert", "words_spert"},
+    "context_spert": set(),
     "pipeline_spert": {"options_spert"},
 }
 

@@ -14,6 +14,7 @@ from datasets import Dataset
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..context_spert import context_of, with_context
 from ..decoding_spert import (
     DecodedSentence,
     decode,
@@ -101,7 +102,10 @@ def score_split(
     """
     records = dataset.to_list()
     _refuse(records, options)
-    documents = processor.encode_documents([record["tokens"] for record in records], is_split_into_words=True)
+    inputs = [
+        {"tokens": record["tokens"], **context_of(record)} for record in with_context(records, processor.context_words)
+    ]
+    documents = processor.encode_documents(inputs)
     collected = _Collector(records, options)
     short = [number for number, document in enumerate(documents) if len(document.rows) == 1]
     long = [number for number, document in enumerate(documents) if len(document.rows) > 1]
