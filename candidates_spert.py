@@ -3,11 +3,13 @@
 Knows no weights: models and exported graphs share it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .options_spert import type_key
 from .spans_spert import candidate_spans, count_words, span_widths
 
 
@@ -32,6 +34,27 @@ class FoundEntities(NamedTuple):
         """Sentence `(entities,)` and word range `(entities, 2)` of each entity."""
         sentence, span = self.candidate_entities.unbind(-1)
         return sentence, self.spans[sentence, span]
+
+    def type_probabilities(self, entity_types: Sequence[str], given_types: Tensor | None = None) -> Tensor:
+        """The probability of each class, for each entity; a given type is certain.
+
+        Args:
+            entity_types: names in the order of the classifier's outputs 1, 2, …
+            given_types: `type_key` of each given entity's type, 0 where none was given.
+
+        Shapes:
+            given_types: `(batch, entities)`
+            result: `(entities, 1 + entity types)`, float32
+        """
+        sentence, span = self.candidate_entities.unbind(-1)
+        probabilities = self.entity_logits[sentence, span].softmax(dim=-1)
+        if given_types is None:
+            return probabilities
+        keys = given_types[sentence, span]
+        # Compared with plain numbers, which need no way to the device.
+        is_type = torch.stack([keys == type_key(name) for name in entity_types], dim=-1)
+        certain = torch.cat((torch.zeros_like(is_type[:, :1]), is_type), dim=-1).to(probabilities.dtype)
+        return torch.where(is_type.any(dim=-1, keepdim=True), certain, probabilities)
 
 
 def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from transformers.utils import logging
 
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
-from .context_spert import context_of, with_context
+from .neighbours_spert import context_of, with_context
 from .sampling_spert import (
     ALL_SPANS,
     happens,

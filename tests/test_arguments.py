@@ -31,6 +31,12 @@ class TestMeanings:
             "head_dropout": 0.25,
             "span_pooling": "mean",
             "relation_context": "localized",
+            "relation_head": "linear",
+            "relation_hidden_size": 256,
+            "entity_type_features": False,
+            "distance_embedding_size": 0,
+            "span_boundaries": False,
+            "context_window": 0,
             "relation_threshold": 0.4,
         }
         assert SpertConfig(entity_types=["A"], **arguments.config_fields()).span_pooling == "mean"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spert import SpertProcessor
 from spert.collating_spert import SpertTrainingDataset
-from spert.context_spert import with_context
+from spert.neighbours_spert import with_context
 from spert.prediction import predict
 from spert.windows_spert import Window, context_of_window
 from tests import tiny

@@ -12,8 +12,8 @@ from torch.nn import functional
 from spert import SpertModel, SpertProcessor
 from spert.candidates_spert import false_entity_pairs
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.context_spert import with_context
 from spert.losses_spert import false_pair_loss
+from spert.neighbours_spert import with_context
 from spert.training.arguments import TrainingArguments
 from spert.training.averaging import WeightAverage
 from spert.training.objective import (

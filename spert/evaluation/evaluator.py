@@ -9,8 +9,8 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..context_spert import context_of, with_context
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of, with_context
 from ..prediction import as_spert_json, predict
 from ..processing_spert import SpertProcessor
 from ..words_spert import join_words

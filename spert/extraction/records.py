@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..context_spert import context_of
 from ..documents_spert import Sentences
+from ..neighbours_spert import context_of
 from ..prediction import Refused, Sentence
 
 TEXT_FIELDS = ("tokens", "text")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from ..context_spert import context_of, with_context
+from ..neighbours_spert import context_of, with_context
 from ..options_spert import DecodingOptions
 from ..prediction import predict
 from .readings import Entity, Reading, Relation, reading_of

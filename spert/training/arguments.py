@@ -11,7 +11,13 @@ from typing import Any, NoReturn
 
 from transformers import HfArgumentParser
 
-from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS, WIDTH_EMBEDDING_ROWS
+from ..configuration_spert import (
+    RELATION_CONTEXTS,
+    RELATION_HEADS,
+    SPAN_POOLINGS,
+    WIDTH_EMBEDDING_ROWS,
+    refuse_useless_window,
+)
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
 from ..sampling_spert import ALL_SPANS
@@ -89,6 +95,38 @@ class TrainingArguments:
     relation_context: str = setting(
         "localized", "The context of a pair.", choices=RELATION_CONTEXTS, in_config=True, on_card=True
     )
+    relation_head: str = setting(
+        "linear",
+        "How a pair becomes scores: one linear layer, or a hidden layer (mlp).",
+        choices=RELATION_HEADS,
+        in_config=True,
+        on_card=True,
+    )
+    relation_hidden_size: int = setting(
+        256, "Width of the hidden layer of --relation_head mlp.", at_least=1, at_most=100_000, in_config=True
+    )
+    entity_type_features: bool = setting(
+        False, "The relation head reads the type probabilities of head and tail.", in_config=True, on_card=True
+    )
+    distance_embedding_size: int = setting(
+        0,
+        "Length of an embedding of the distance between head and tail; 0 for none.",
+        at_least=0,
+        at_most=10_000,
+        in_config=True,
+        on_card=True,
+    )
+    span_boundaries: bool = setting(
+        False, "Both heads read the first and the last piece of a span.", in_config=True, on_card=True
+    )
+    context_window: int = setting(
+        0,
+        "The relation head reads so many words before and after a pair.",
+        at_least=0,
+        at_most=10_000,
+        in_config=True,
+        on_card=True,
+    )
     relation_threshold: float = setting(
         0.4, "Pairs with at least this score are relations.", at_least=0, at_most=1, in_config=True
     )
@@ -140,7 +178,7 @@ class TrainingArguments:
     learning_rate: float = setting(5e-5, "AdamW's peak learning rate.", above=0, at_most=1, on_card=True)
     head_learning_rate: float | None = setting(
         None,
-        "Peak learning rate of the two classifiers and the width table. Default: learning_rate.",
+        "Peak learning rate of all that is not the encoder. Default: learning_rate.",
         above=0,
         at_most=1,
         on_card=True,
@@ -262,6 +300,7 @@ class TrainingArguments:
             )
         if self.teachers is not None and not self.teacher_folders:
             raise ValueError(f"--teachers: expected folders such as a,b,c, got {self.teachers!r}.")
+        refuse_useless_window(self.relation_context, self.context_window)
         if self.freeze_encoder and self.layerwise_lr_decay is not None:
             raise ValueError("--freeze_encoder leaves no layers to train: remove --layerwise_lr_decay.")
 

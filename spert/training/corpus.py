@@ -7,11 +7,11 @@ import torch
 from accelerate.logging import get_logger
 from datasets import Dataset, DatasetDict, List, Value, concatenate_datasets
 
-from ..context_spert import CONTEXT_FIELDS, context_of, with_context
 from ..corpora import load_corpus, load_files, words_and_texts
 from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
+from ..neighbours_spert import CONTEXT_FIELDS, context_of, with_context
 from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
 

@@ -10,8 +10,8 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from ..context_spert import context_of
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of
 from ..processing_spert import SpertProcessor
 
 WEIGHTS = "model.safetensors"

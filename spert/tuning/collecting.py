@@ -14,7 +14,6 @@ from datasets import Dataset
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..context_spert import context_of, with_context
 from ..decoding_spert import (
     DecodedSentence,
     decode,
@@ -25,6 +24,7 @@ from ..decoding_spert import (
 )
 from ..encoding_spert import EncodedDocument
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of, with_context
 from ..options_spert import NO_ENTITY, DecodingOptions
 from ..outputs_spert import SpertOutput
 from ..prediction import evaluation_mode
