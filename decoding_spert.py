@@ -5,7 +5,8 @@ Knows no tokenizer and no text: `processing_spert` adds both. Scores stay in ten
 model that calls every span an entity scores millions of pairs.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -283,19 +284,18 @@ class _Collected:
         *self.sentence, not_finite = torch.cat((entities.sentence, num_not_finite.unsqueeze(0))).tolist()
         refuse_not_finite(not_finite, "pairs of entities")
         self.position = [0] * len(self.sentence)  # of each entity in the list of its sentence
-        columns = torch.cat(
-            (entities.spans, entities.types.unsqueeze(-1), entities.stays.unsqueeze(-1)), dim=-1
-        ).tolist()
-        made = {
-            index: DecodedEntity(start, end, options.entity_types[type_index], score)
-            for index, ((start, end, type_index, stays), score) in enumerate(zip(columns, entities.scores.tolist()))
-            if stays == index or keeps_order
-        }
-        order = made if keeps_order else sorted(made, key=lambda index: (self.sentence[index], made[index][:3]))
-        for index in order:
-            found = self.sentences[self.sentence[index]].entities
+        columns = torch.stack((*entities.spans.unbind(-1), entities.types, entities.stays)).tolist()
+        starts, ends, types, stays = columns
+        names = [options.entity_types[index] for index in types]
+        rows: Iterable[tuple[int, int, int, str, int, float]] = zip(
+            self.sentence, starts, ends, names, range(len(names)), entities.scores.tolist()
+        )
+        if not keeps_order:
+            rows = sorted(row for row, stay in zip(rows, stays) if row[4] == stay)
+        for sentence, start, end, name, index, score in rows:
+            found = self.sentences[sentence].entities
             self.position[index] = len(found)
-            found.append(made[index])
+            found.append(DecodedEntity(start, end, name, score))
 
     def add_all_scores(self) -> None:
         """Give each entity the scores of all types, and list all pairs with theirs."""
@@ -322,14 +322,14 @@ class _Collected:
 
     def with_relations(self, relations: SelectedRelations) -> list[DecodedSentence]:
         """The sentences, with their relations."""
-        for head, tail, type_index, score in zip(*(values.tolist() for values in relations)):
-            self.sentences[self.sentence[head]].relations.append(
-                DecodedRelation(
-                    self.position[head], self.position[tail], self.options.relation_types[type_index], score
-                )
-            )
-        for sentence in self.sentences:
-            sentence.relations.sort(key=lambda relation: relation[:3])
+        position, names = self.position, self.options.relation_types
+        rows = [
+            (self.sentence[head], position[head], position[tail], names[type_index], score)
+            for head, tail, type_index, score in zip(*(values.tolist() for values in relations))
+        ]
+        rows.sort(key=operator.itemgetter(0, 1, 2, 3))
+        for sentence, head, tail, name, score in rows:
+            self.sentences[sentence].relations.append(DecodedRelation(head, tail, name, score))
         return self.sentences
 
 

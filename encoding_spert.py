@@ -73,9 +73,7 @@ class DocumentEncoder:
                 lies in no window. The message does not name the document.
         """
         sentences = [
-            [document.text[start:end] for start, end in document.words[first:last]]
-            for document in documents
-            for first, last in _sentences_of(document)
+            document.words_of(first, last) for document in documents for first, last in _sentences_of(document)
         ]
         tokenized = iter(tokenize(self.tokenizer, self.special, sentences))
         return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
