@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from .candidates_spert import refuse_not_finite
+from .candidates_spert import FoundEntities, ScoredCandidates, refuse_not_finite, scored_candidates
 from .options_spert import NO_ENTITY, DecodingOptions
 from .spans_spert import ordered_pairs
 
@@ -134,25 +134,31 @@ def decode(
             "`pairs`. Call the model with what the processor returns, without `spans` and `pairs`."
         )
     options = outputs.decoding if options is None else options
+    return decode_candidates(_scored_candidates_of(outputs), options, given_types, return_all_scores)
+
+
+def decode_candidates(
+    scored: ScoredCandidates,
+    options: DecodingOptions,
+    given_types: Sequence[Sequence[str | None] | None] | None = None,
+    return_all_scores: bool = False,
+) -> list[DecodedSentence]:
+    """What `decode` finds, of what it reads of a forward; arguments and errors are the same."""
     if given_types is None:
-        entities = resolve_overlaps(select_entities(outputs, options), options)
+        entities = resolve_overlaps(select_entities(scored, options), options)
     else:
-        entities = take_given_entities(outputs, options, given_types)
-    assert outputs.candidate_logits is not None
-    relations = select_relations(outputs.candidate_logits, entities, options)
+        entities = take_given_entities(scored, options, given_types)
+    relations = select_relations(scored.pair_logits, entities, options)
     relations = tidy_symmetric_relations(relations, entities, options)
-    assert outputs.spans is not None
-    found = _Collected(
-        entities, options, len(outputs.spans), outputs.candidate_logits, keeps_order=given_types is not None
-    )
+    found = _Collected(entities, options, len(scored.counts), scored.pair_logits, keeps_order=given_types is not None)
     if return_all_scores:
         found.add_all_scores()
     return found.with_relations(relations)
 
 
-def select_entities(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
+def select_entities(scored: ScoredCandidates, options: DecodingOptions) -> CandidateEntities:
     """Candidates whose likeliest class is a type, with a score of at least the type's threshold."""
-    entities = _candidates(outputs, options)
+    entities = _candidates(scored, options)
     classes = entities.probabilities.argmax(dim=-1)
     scores = entities.probabilities.gather(-1, classes.unsqueeze(-1)).squeeze(-1)
     types = (classes - 1).clamp(min=0)
@@ -162,10 +168,10 @@ def select_entities(outputs: "SpertOutput", options: DecodingOptions) -> Candida
 
 
 def take_given_entities(
-    outputs: "SpertOutput", options: DecodingOptions, given_types: Sequence[Sequence[str | None] | None]
+    scored: ScoredCandidates, options: DecodingOptions, given_types: Sequence[Sequence[str | None] | None]
 ) -> CandidateEntities:
     """Every candidate, with the type that was given for it, or else with the likeliest type."""
-    entities = _candidates(outputs, options)
+    entities = _candidates(scored, options)
     counts = entities.counts.tolist()
     if len(given_types) != len(counts):
         raise ValueError(
@@ -333,22 +339,33 @@ class _Collected:
         return self.sentences
 
 
-def _candidates(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
-    """All candidates, whose types are not known yet."""
+def _scored_candidates_of(outputs: "SpertOutput") -> ScoredCandidates:
     assert outputs.spans is not None
     assert outputs.entity_logits is not None
     assert outputs.candidate_entities is not None
     assert outputs.candidate_counts is not None
-    sentence, span = outputs.candidate_entities.unbind(-1)
-    probabilities = _tempered(outputs.entity_logits[sentence, span], options.temperature["entities"]).softmax(dim=-1)
-    index = torch.arange(len(sentence), device=sentence.device)
+    assert outputs.candidate_logits is not None
+    found = FoundEntities(
+        outputs.spans,
+        outputs.entity_logits,
+        outputs.candidate_entities,
+        outputs.candidate_counts,
+        len(outputs.candidate_logits),
+    )
+    return scored_candidates(found, outputs.candidate_logits)
+
+
+def _candidates(scored: ScoredCandidates, options: DecodingOptions) -> CandidateEntities:
+    """All candidates, whose types are not known yet."""
+    probabilities = _tempered(scored.logits, options.temperature["entities"]).softmax(dim=-1)
+    index = torch.arange(len(scored.sentence), device=scored.sentence.device)
     return CandidateEntities(
-        sentence=sentence,
-        spans=outputs.spans[sentence, span],
+        sentence=scored.sentence,
+        spans=scored.spans,
         types=torch.zeros_like(index),
         scores=probabilities[:, 0],
         probabilities=probabilities,
-        counts=outputs.candidate_counts,
+        counts=scored.counts,
         stays=index,
     )
 

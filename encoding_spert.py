@@ -52,10 +52,18 @@ class DocumentEncoder:
         tokenizer: the encoder's.
         special: the pieces that it puts around a sentence.
         max_pieces: the longest row that the encoder takes, with the special pieces; `None` for no limit.
+        remembered: as for `tokenize`.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, max_pieces: int | None):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        special: SpecialPieces,
+        max_pieces: int | None,
+        remembered: dict[str, list[int]] | None = None,
+    ):
         self.tokenizer = tokenizer
+        self.remembered = remembered
         self.special = special
         self.capacity = None if max_pieces is None else max_pieces - special.number
 
@@ -75,7 +83,7 @@ class DocumentEncoder:
         sentences = [
             document.words_of(first, last) for document in documents for first, last in _sentences_of(document)
         ]
-        tokenized = iter(tokenize(self.tokenizer, self.special, sentences))
+        tokenized = iter(tokenize(self.tokenizer, self.special, sentences, self.remembered))
         return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
 
     def _encoded(

@@ -10,6 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 _WORDS_AT_ONCE = 64
 
+MOST_REMEMBERED = 2**16
+"""Words whose pieces are remembered at a time: some 20 MB."""
+
 
 @dataclass(frozen=True)
 class SpecialPieces:
@@ -47,17 +50,30 @@ class TokenizedSentence(NamedTuple):
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, sentences: Sequence[Sequence[str]]
+    tokenizer: PreTrainedTokenizerBase,
+    special: SpecialPieces,
+    sentences: Sequence[Sequence[str]],
+    remembered: dict[str, list[int]] | None = None,
 ) -> list[TokenizedSentence]:
     """The pieces of each sentence's words, with the special ones around them.
 
     A tokenizer reads words that come split each by itself, so that each distinct word need be read only once.
     Words that have no piece (empty, zero-width) become the unknown piece, as in the original.
 
+    Args:
+        remembered: pieces of words that earlier calls with this tokenizer read; this call adds to it, and forgets all
+            of them where they would be more than `MOST_REMEMBERED`. Default: nothing is remembered.
+
     Raises:
         ValueError: a word has no piece, and the tokenizer has no unknown piece.
     """
-    pieces_of = _pieces_of_words(tokenizer, list(dict.fromkeys(itertools.chain.from_iterable(sentences))))
+    words = dict.fromkeys(itertools.chain.from_iterable(sentences))
+    pieces_of: dict[str, list[int]] = {} if remembered is None else remembered
+    unread = [word for word in words if word not in pieces_of]
+    if pieces_of and len(pieces_of) + len(unread) > MOST_REMEMBERED:
+        pieces_of.clear()
+        unread = list(words)
+    pieces_of.update(_pieces_of_words(tokenizer, unread))
     before, after, first = special.before, special.after, len(special.before)
     tokenized = []
     for words in sentences:

@@ -119,6 +119,7 @@ def predict_stream(
     if look_ahead < 1:
         raise ValueError(f"predict_stream: expected a look_ahead of at least 1, got {look_ahead}.")
     source = iter(texts)
+    remembered: dict[str, list[int]] = {}
 
     def encode(together: Sequence[Sentence]) -> list[EncodedDocument]:
         return processor.encode_documents(
@@ -127,6 +128,7 @@ def predict_stream(
             on_overflow=on_overflow,
             sentences_per_window=sentences_per_window,
             entity_types=model.config.entity_types,
+            remembered=remembered,
         )
 
     def read_ahead() -> list[EncodedDocument | Refused]:
