@@ -60,6 +60,13 @@ class Document:
         """The text of a range of words."""
         return self.text[self.words[start][0] : self.words[end - 1][1]]
 
+    def words_of(self, start: int, end: int) -> list[str]:
+        """The words of a range of words."""
+        words = self.text.split(" ") if self.sentence_characters is None else []
+        if len(words) == len(self.words):  # they came split, and none of them holds a space
+            return words[start:end]
+        return [self.text[first:last] for first, last in self.words[start:end]]
+
 
 def read_document(
     item: Any,
@@ -148,7 +155,7 @@ def _words_of_context(
 
 def _document_of_words(words: Any, sentences: Sentences) -> Document:
     is_list = isinstance(words, Sequence) and not isinstance(words, (str, bytes))
-    if not is_list or not all(isinstance(word, str) for word in words):
+    if not is_list or not (set(map(type, words)) <= {str} or all(isinstance(word, str) for word in words)):
         raise ValueError(f"expected a list of words, got {shortened(repr(words))} ({type(words).__name__}).")
     if sentences is not None:
         raise ValueError(
@@ -216,6 +223,8 @@ def _document_of_ranges(text: str, words: list[Range], sentences: list[Range], i
 
 
 def _refuse_surrogates(text: str) -> None:
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -54,6 +54,7 @@ class DocumentEncoder:
         special: the pieces that it puts around a sentence.
         max_pieces: the longest row that the encoder takes, with the special pieces; `None` for no limit.
         context_words: the most words of a document that a row holds before and after its own, as far as they fit.
+        remembered: as for `tokenize`.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class DocumentEncoder:
         special: SpecialPieces,
         max_pieces: int | None,
         context_words: int = 0,
+        remembered: dict[str, list[int]] | None = None,
     ):
         self.tokenizer = tokenizer
+        self.remembered = remembered
         self.special = special
         self.capacity = None if max_pieces is None else max_pieces - special.number
         self.context_words = context_words
@@ -82,13 +85,13 @@ class DocumentEncoder:
                 lies in no window. The message does not name the document.
         """
         sentences = [sentence for document in documents for sentence in self._sentences_to_tokenize(document)]
-        tokenized = iter(tokenize(self.tokenizer, self.special, sentences))
+        tokenized = iter(tokenize(self.tokenizer, self.special, sentences, self.remembered))
         return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
 
     def _sentences_to_tokenize(self, document: Document) -> Iterator[Sequence[str]]:
         """The words of each sentence and, where they are read, the words around the document."""
         for first, last in _sentences_of(document):
-            yield [document.text[start:end] for start, end in document.words[first:last]]
+            yield document.words_of(first, last)
         if self.context_words:
             yield document.context_before[-self.context_words :]
             yield document.context_after[: self.context_words]

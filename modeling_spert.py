@@ -19,7 +19,14 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from .candidates_spert import FoundEntities, batch_candidate_spans, false_entity_pairs, select_entities
+from .candidates_spert import (
+    CountedEntities,
+    FoundEntities,
+    batch_candidate_spans,
+    count_entities,
+    false_entity_pairs,
+    take_entities,
+)
 from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
 from .heads_spert import SpanClassifier, limit_of
 from .losses_spert import entity_loss, false_pair_loss, relation_loss
@@ -375,13 +382,19 @@ class SpertModel(SpertPreTrainedModel):
             spans: `(batch, spans, 2)`
             given_entities: `(batch, entities, 2)`
         """
+        return take_entities(self.count_entities(states, spans, given_entities))
+
+    def count_entities(
+        self, states: SentenceStates, spans: Tensor | None = None, given_entities: Tensor | None = None
+    ) -> CountedEntities:
+        """What `find_entities` does before the host has to know how many there are; arguments are the same."""
         are_given = given_entities is not None
         scored = given_entities if are_given else spans
         if scored is None:
             scored, entity_logits = self.score_candidate_spans(states)
         else:
             entity_logits = self.score_spans(states, scored)
-        return select_entities(scored, entity_logits, are_given)
+        return count_entities(scored, entity_logits, are_given)
 
     def score_candidate_spans(self, states: SentenceStates) -> tuple[Tensor, Tensor]:
         """Score every span of up to `max_span_width` words.

@@ -95,6 +95,7 @@ MAY_IMPORT = {
     "batches_spert": {"encoding_spert", "options_spert"},
     "processing_spert": {
         "batches_spert",
+        "candidates_spert",
         "configuration_spert",
         "decoding_spert",
         "documents_spert",
