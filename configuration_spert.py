@@ -118,6 +118,7 @@ class SpertConfig(PreTrainedConfig):
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "entity_loss",
         "relation_loss",
+        "false_pair_loss",
         "spans",
         "candidate_entities",
         "candidate_counts",

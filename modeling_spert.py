@@ -19,13 +19,20 @@ import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
-from .candidates_spert import FoundEntities, batch_candidate_spans, select_entities
+from .candidates_spert import (
+    CountedEntities,
+    FoundEntities,
+    batch_candidate_spans,
+    count_entities,
+    false_entity_pairs,
+    take_entities,
+)
 from .configuration_spert import WIDTH_EMBEDDING_ROWS, SpertConfig
-from .contexts_spert import ContextAttention, Mentions, flat_piece_ranges, pieces_around
 from .heads_spert import SpanClassifier, limit_of
-from .losses_spert import entity_loss, relation_loss
+from .losses_spert import entity_loss, false_pair_loss, relation_loss
 from .options_spert import DecodingOptions
 from .outputs_spert import SpertOutput
+from .pair_contexts_spert import ContextAttention, Mentions, flat_piece_ranges, pieces_around
 from .pairs_spert import NUM_DISTANCES, PairClassifier, Shared, distance_rows, outer_entities
 from .spans_spert import (
     RangePooler,
@@ -250,6 +257,7 @@ class SpertModel(SpertPreTrainedModel):
         pairs: Tensor | None = None,
         pair_labels: Tensor | None = None,
         given_entities: Tensor | None = None,
+        num_false_entity_pairs: int = 0,
         given_types: Tensor | None = None,
         return_dict: bool | None = None,
     ) -> SpertOutput | tuple[Any, ...]:
@@ -265,6 +273,8 @@ class SpertModel(SpertPreTrainedModel):
             pair_labels: 1.0 where a relation holds, 0.0 where not, -100 for padding.
             given_entities: word ranges that are the entities, in place of those that the model would find; `[0, 0)` for
                 padding, at the end of a row.
+            num_false_entity_pairs: besides the given pairs, up to so many of each sentence are trained to have no
+                relation: pairs with spans that are labelled 0, and that the model itself calls entities.
             given_types: the types of these, as `type_key` of their names; 0 where a type is not given. A relation head
                 with `entity_type_features` reads them; others do not.
             return_dict: `False` for a plain tuple.
@@ -282,12 +292,17 @@ class SpertModel(SpertPreTrainedModel):
             given_types: `(batch, entities)`
 
         Raises:
-            ValueError: `pairs` without `spans`, `given_entities` beside either, or `given_types` without them.
+            ValueError: `pairs` without `spans`, `given_entities` beside either, `given_types` without them, or
+                `num_false_entity_pairs` without `pairs` and `span_labels`.
         """
         if pairs is not None and spans is None:
             raise ValueError("SpertModel: expected `spans` beside `pairs`, which are indices into them; got none.")
         if given_entities is not None and spans is not None:
             raise ValueError("SpertModel: expected either `given_entities` or `spans` (and `pairs`), got both.")
+        if num_false_entity_pairs and (pairs is None or span_labels is None):
+            raise ValueError(
+                "SpertModel: expected `pairs` and `span_labels` beside `num_false_entity_pairs`, which is for training."
+            )
         if given_types is not None and given_entities is None:
             raise ValueError("SpertModel: expected `given_entities` beside `given_types`, got none.")
         hidden_states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -314,6 +329,10 @@ class SpertModel(SpertPreTrainedModel):
             losses["entity_loss"] = entity_loss(entity_logits, span_labels)
         if pair_labels is not None and "relation_logits" in fields:
             losses["relation_loss"] = relation_loss(fields["relation_logits"], pair_labels)
+        if num_false_entity_pairs and "relation_logits" in fields:
+            false_pairs, is_pair = false_entity_pairs(entity_logits, span_labels, num_false_entity_pairs)
+            logits = self._score_given_pairs(states, spans, pieces, pooled, entity_logits, false_pairs)
+            losses["false_pair_loss"] = false_pair_loss(logits, is_pair, span_labels)
         output = SpertOutput(
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             entity_logits=entity_logits,
@@ -363,13 +382,19 @@ class SpertModel(SpertPreTrainedModel):
             spans: `(batch, spans, 2)`
             given_entities: `(batch, entities, 2)`
         """
+        return take_entities(self.count_entities(states, spans, given_entities))
+
+    def count_entities(
+        self, states: SentenceStates, spans: Tensor | None = None, given_entities: Tensor | None = None
+    ) -> CountedEntities:
+        """What `find_entities` does before the host has to know how many there are; arguments are the same."""
         are_given = given_entities is not None
         scored = given_entities if are_given else spans
         if scored is None:
             scored, entity_logits = self.score_candidate_spans(states)
         else:
             entity_logits = self.score_spans(states, scored)
-        return select_entities(scored, entity_logits, are_given)
+        return count_entities(scored, entity_logits, are_given)
 
     def score_candidate_spans(self, states: SentenceStates) -> tuple[Tensor, Tensor]:
         """Score every span of up to `max_span_width` words.

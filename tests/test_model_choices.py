@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModel
 
-from spert import SpertConfig, SpertModel, contexts_spert, modeling_spert
+from spert import SpertConfig, SpertModel, modeling_spert, pair_contexts_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
 from spert.commands.model_files import check_weights
 from spert.decoding_spert import decode
@@ -77,7 +77,7 @@ class Formula:
         scores = (
             attention.key(states)
             @ (queries[0].chunk(2)[0] + queries[1].chunk(2)[1])
-            / contexts_spert.ATTENTION_SIZE**0.5
+            / pair_contexts_spert.ATTENTION_SIZE**0.5
         )
         return scores.softmax(0) @ states
 
@@ -214,7 +214,7 @@ def test_neither_chunks_nor_blocks_change_results(monkeypatch, rows):
     with torch.inference_mode():
         whole = model(**batch).candidate_logits
         assert len(whole) > 200
-        monkeypatch.setattr(contexts_spert, "_BLOCK_ROWS", rows)
+        monkeypatch.setattr(pair_contexts_spert, "_BLOCK_ROWS", rows)
         monkeypatch.setattr(modeling_spert, "CANDIDATE_CHUNK_ELEMENTS", {"cpu": 500 * rows})
         assert_close(model(**batch).candidate_logits, whole)
 
