@@ -261,3 +261,36 @@ def test_captured_graphs_on_a_gpu():
     for found in scored_by(forward, [batch] * 6):
         assert_close(list(found), wanted)
     assert len(forward._runs) == 1
+
+
+@pytest.mark.parametrize("in_shapes", [False, True])
+def test_nobody_waits_before_the_next_batch_is_launched(in_shapes, monkeypatch):
+    """Up to the count nothing asks the device for a number; afterwards one `tolist` does."""
+    model = tiny.model(max_span_width=2)
+    batch = tiny.processor()(tiny.SENTENCES, is_split_into_words=True)
+    forward = fixed.FixedForward(model, 4) if in_shapes else eager.EagerForward(model)
+    asked = []
+    tolist = torch.Tensor.tolist
+
+    def count(tensor):
+        asked.append(len(tensor))
+        return tolist(tensor)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a synchronisation with the host")
+
+    with torch.inference_mode(), monkeypatch.context() as patched:
+        hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"])
+        if in_shapes:
+            inputs = fixed.pad_to(batch, forward.sizes_of(batch), 0, pin_memory=False)
+            hidden = model.encoder(inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        patched.setattr(model.encoder, "forward", lambda **kwargs: hidden)  # the encoder itself may do as it likes
+        patched.setattr(eager, "encoder_mask", lambda encoder, on_host, on_device: on_device)
+        patched.setattr(torch.Tensor, "tolist", count)
+        for name in ("item", "nonzero", "numpy", "__bool__", "__int__", "__float__"):
+            patched.setattr(torch.Tensor, name, refuse)
+        started = forward.start(batch)
+        assert asked == []
+        scored = forward.finish(started).wait()
+    assert len(scored.pair_logits) > 0
+    assert asked == [3]
