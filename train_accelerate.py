@@ -39,13 +39,14 @@ from spert.locks import FolderLock
 from spert.modeling_spert import SpertModel
 from spert.processes import watch_starters
 from spert.processing_spert import SpertProcessor
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
 from spert.training.averaging import WeightAverage
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints
 from spert.training.corpus import RelationArguments, count_in_context, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
+from spert.training.flags import parse_arguments
 from spert.training.initialization import reset_encoder
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes, refuse_sharded_models

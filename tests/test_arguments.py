@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from spert import SpertConfig
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
+from spert.training.flags import parse_arguments
 from spert.training.recipes import read_recipe
 from spert.training.settings import meanings_of
 

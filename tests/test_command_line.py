@@ -15,7 +15,7 @@ from rich.console import Console
 from spert.cli import main
 from spert.files import by_number, matching
 from spert.showing import print_result, visible
-from spert.training.arguments import parse_arguments
+from spert.training.flags import parse_arguments
 from tests import tiny
 from tests.extracting import lines, run, written
 

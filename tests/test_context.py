@@ -5,13 +5,18 @@ import json
 
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spert import SpertProcessor
 from spert.collating_spert import SpertTrainingDataset
+from spert.evaluation.evaluator import evaluate_model
+from spert.inspection.predicting import read_with_model
 from spert.neighbours_spert import with_context
+from spert.options_spert import DecodingOptions
 from spert.prediction import predict
+from spert.tuning.collecting import score_split
 from spert.windows_spert import Window, context_of_window
 from tests import tiny
 from tests.runs import settings as flags_of
@@ -252,6 +257,23 @@ class TestTraining:
             for name in ("spans", "span_labels", "pairs", "pair_labels"):
                 assert torch.equal(without[name], with_words[name])
         assert [len(wide[index]["input_ids"]) - len(plain[index]["input_ids"]) for index in range(4)] == [3, 5, 3, 3]
+
+    @pytest.mark.parametrize("reader", ["evaluate", "evaluate given entities", "tune", "inspect"])
+    def test_whatever_reads_a_corpus_reads_it_as_training_does(self, reader, monkeypatch):
+        records = [record | {"id": f"doc/{index}"} for index, record in enumerate(tiny.RECORDS)]
+        rows, made, model = Dataset.from_list(records), processor(2), tiny.choosy_model()
+        read = []
+        pad = made.pad_features
+        monkeypatch.setattr(made, "pad_features", lambda rows, *rest: (read.extend(rows), pad(rows, *rest))[1])
+        if reader == "tune":
+            score_split(model, made, rows, DecodingOptions.of(model.config))
+        elif reader == "inspect":
+            read_with_model(model, made, records)
+        else:
+            evaluate_model(model, made, rows, given_entities=reader.endswith("entities"))
+        trained_on = SpertTrainingDataset(records, made, model.config)
+        expected = {tuple(trained_on[index]["input_ids"]) for index in range(len(records))}
+        assert {tuple(row["input_ids"]) for row in read} == expected
 
     def test_a_run_reads_saves_and_reports_it(self, easy_corpus, small_encoder, tmp_path):
         corpus = tmp_path / "corpus"

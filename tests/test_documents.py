@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from spert.cli import app
-from spert.training.arguments import flags_of_training, parse_arguments
+from spert.training.flags import flags_of_training, parse_arguments
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
