@@ -269,6 +269,8 @@ def test_nobody_waits_before_the_next_batch_is_launched(in_shapes, monkeypatch):
     model = tiny.model(max_span_width=2)
     batch = tiny.processor()(tiny.SENTENCES, is_split_into_words=True)
     forward = fixed.FixedForward(model, 4) if in_shapes else eager.EagerForward(model)
+    if in_shapes:
+        forward.entities_per_row, forward.pairs_per_row = 64, 2048
     asked = []
     tolist = torch.Tensor.tolist
 

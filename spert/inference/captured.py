@@ -1,5 +1,7 @@
 """A forward in a fixed shape as one CUDA graph: the host launches it at once, whatever it holds."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,7 +33,7 @@ class CapturedForward:
         pool: the memory that graphs share.
     """
 
-    def __init__(self, model: SpertModel, sizes: Sizes, pool: object):
+    def __init__(self, model: SpertModel, sizes: Sizes, pool: Any):
         device = model.device
         shapes = {
             "input_ids": (sizes.rows, sizes.pieces),

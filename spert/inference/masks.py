@@ -5,8 +5,10 @@ truth values to the attention, which each layer turns into numbers. The host kno
 numbers are the same in every layer.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 TYPES_WITH_READY_MASKS = frozenset({"bert", "distilbert", "electra", "roberta", "xlm-roberta"})
 """Encoders that hand a mask of four dimensions to their attention as it is. Others make several of it (ModernBERT), or
@@ -14,7 +16,7 @@ attention of their own (DeBERTa).
 """
 
 
-def takes_ready_mask(encoder: nn.Module) -> bool:
+def takes_ready_mask(encoder: Any) -> bool:
     """Whether an encoder takes the mask of `ready_mask`."""
     config = encoder.config
     is_sdpa = getattr(config, "_attn_implementation", None) == "sdpa"
@@ -38,7 +40,7 @@ def ready_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     return added[:, None, None].expand(batch_size, 1, num_pieces, num_pieces)
 
 
-def encoder_mask(encoder: nn.Module, on_host: Tensor, on_device: Tensor) -> Tensor | None:
+def encoder_mask(encoder: Any, on_host: Tensor, on_device: Tensor) -> Tensor | None:
     """The mask to call an encoder with.
 
     Args:

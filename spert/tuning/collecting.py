@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..decoding_spert import (
     DecodedSentence,
+    candidates_of_output,
     decode,
     resolve_overlaps,
     select_entities,
@@ -147,7 +148,7 @@ class _Collector:
         assert outputs.candidate_entities is not None
         assert outputs.candidate_logits is not None
         assert outputs.entity_logits is not None
-        entities = resolve_overlaps(select_entities(outputs, options), options)
+        entities = resolve_overlaps(select_entities(candidates_of_output(outputs), options), options)
         relations = select_relations(outputs.candidate_logits.double(), entities, options)
         relations = relations.at(relations.scores.argsort(descending=True, stable=True))
         relations = tidy_symmetric_relations(relations, entities, options)  # keeps the first, now the best, direction
