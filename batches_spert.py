@@ -9,6 +9,7 @@ import torch
 from transformers import BatchEncoding
 
 from .encoding_spert import EncodedDocument, EncodedSentence
+from .options_spert import type_key
 
 
 class SpertBatch(BatchEncoding):
@@ -20,6 +21,8 @@ class SpertBatch(BatchEncoding):
         word_pieces: `(batch, words, 2)`, the range of pieces of each word, `[0, 0)` for padding
         cls_piece: `(batch,)`
         given_entities: `(batch, entities, 2)`, word ranges, `[0, 0)` for padding; only where entities were given
+        given_types: `(batch, entities)`, `type_key` of their types, 0 for padding and where a type was not given; only
+            where some types were
 
     Args:
         data: the tensors.
@@ -55,7 +58,7 @@ def pad_features(
 
     Args:
         features: dictionaries with `input_ids`, `word_pieces` and `cls_piece`, and either all or none with
-            `given_entities`.
+            `given_entities` (and `given_types`, names or `None`).
         pad_piece: what stands in `input_ids` for padding; 0 where the tokenizer has no such piece.
         max_pieces: the longest input that the encoder takes.
         pad_to_multiple_of: pad the number of pieces to a multiple of this, or to `max_pieces` where that is less.
@@ -99,6 +102,11 @@ def pad_features(
         padded = [list(entities) + [(0, 0)] * (most - len(entities)) for entities in given]
         entities = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
         batch["given_entities"] = entities.pin_memory() if pin_memory else entities
+        types = [feature.get("given_types") or [] for feature in features]
+        if any(name is not None for names in types for name in names):
+            keys = [[type_key(name) for name in names] + [0] * (most - len(names)) for names in types]
+            type_keys = torch.tensor(keys, dtype=torch.long)
+            batch["given_types"] = type_keys.pin_memory() if pin_memory else type_keys
     return batch
 
 

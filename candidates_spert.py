@@ -3,11 +3,13 @@
 Knows no weights: models and exported graphs share it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .options_spert import type_key
 from .spans_spert import candidate_spans, count_words, span_widths
 
 
@@ -33,6 +35,27 @@ class FoundEntities(NamedTuple):
         sentence, span = self.candidate_entities.unbind(-1)
         return sentence, self.spans[sentence, span]
 
+    def type_probabilities(self, entity_types: Sequence[str], given_types: Tensor | None = None) -> Tensor:
+        """The probability of each class, for each entity; a given type is certain.
+
+        Args:
+            entity_types: names in the order of the classifier's outputs 1, 2, …
+            given_types: `type_key` of each given entity's type, 0 where none was given.
+
+        Shapes:
+            given_types: `(batch, entities)`
+            result: `(entities, 1 + entity types)`, float32
+        """
+        sentence, span = self.candidate_entities.unbind(-1)
+        probabilities = self.entity_logits[sentence, span].softmax(dim=-1)
+        if given_types is None:
+            return probabilities
+        keys = given_types[sentence, span]
+        # Compared with plain numbers, which need no way to the device.
+        is_type = torch.stack([keys == type_key(name) for name in entity_types], dim=-1)
+        certain = torch.cat((torch.zeros_like(is_type[:, :1]), is_type), dim=-1).to(probabilities.dtype)
+        return torch.where(is_type.any(dim=-1, keepdim=True), certain, probabilities)
+
 
 def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
     """The candidate spans of every sentence, `[0, 0)` where one reaches into the sentence's padding.
@@ -44,6 +67,37 @@ def batch_candidate_spans(word_pieces: Tensor, max_width: int) -> Tensor:
     spans = candidate_spans(word_pieces.shape[1], max_width, word_pieces.device)
     inside = spans[:, 1] <= count_words(word_pieces).unsqueeze(1)
     return spans.unsqueeze(0) * inside.unsqueeze(-1)
+
+
+def false_entity_pairs(entity_logits: Tensor, span_labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """The pairs with wrong spans that inference would meet: those in which a span is no entity, and is called one.
+
+    The other span of a pair is a gold entity, or another such span. Where there are more pairs than `number`, those
+    are taken whose spans are likelier to be entities, in the model's own eyes.
+
+    Args:
+        number: the most pairs of a sentence.
+
+    Shapes:
+        entity_logits: `(batch, spans, 1 + entity types)`; no gradient goes through them
+        span_labels: `(batch, spans)`, 0 for no entity, -100 for padding
+        result: `(batch, pairs, 2)`, head and tail as indices of spans; and `(batch, pairs)`, `False` for padding
+    """
+    logits = entity_logits.detach()
+    is_false = (span_labels == 0) & (logits.argmax(dim=-1) > 0)
+    is_entity = is_false | (span_labels > 0)
+    most = int(is_entity.sum(dim=1).max()) if is_entity.shape[1] else 0
+    # The entities of each sentence in front, in their order, so that only their pairs are looked at.
+    spans = is_entity.long().sort(dim=1, descending=True, stable=True).indices[:, :most]
+    is_false, is_entity = is_false.gather(1, spans), is_entity.gather(1, spans)
+    chances = 1 - logits.softmax(dim=-1)[..., 0].gather(1, spans)
+    is_pair = is_entity.unsqueeze(2) & is_entity.unsqueeze(1) & (is_false.unsqueeze(2) | is_false.unsqueeze(1))
+    is_pair &= ~torch.eye(most, dtype=torch.bool, device=spans.device)
+    chances = (chances.unsqueeze(2) * chances.unsqueeze(1)).masked_fill(~is_pair, -1.0).flatten(1)
+    index = chances.sort(dim=1, descending=True, stable=True).indices[:, :number]
+    head, tail = index.div(max(most, 1), rounding_mode="floor"), index % max(most, 1)
+    pairs = torch.stack((spans.gather(1, head), spans.gather(1, tail)), dim=-1)
+    return pairs, is_pair.flatten(1).gather(1, index)
 
 
 def refuse_not_finite(number: int, what: str) -> None:

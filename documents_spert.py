@@ -7,7 +7,7 @@ tokenizer or a model.
 import bisect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .configuration_spert import WIDTH_EMBEDDING_ROWS
@@ -40,6 +40,8 @@ class Document:
         sentence_characters: the half-open character range of each sentence; `None` for words that came split, which
             are one sentence.
         given: the caller's entities, each within one sentence; `None` where entities are to be found.
+        context_before, context_after: words of a larger text that stand before and after this one. They may be read
+            as context, and are never a part of the result.
     """
 
     text: str
@@ -47,6 +49,8 @@ class Document:
     sentences: list[Range]
     sentence_characters: list[Range] | None
     given: list[GivenEntity] | None = None
+    context_before: Sequence[str] = ()
+    context_after: Sequence[str] = ()
 
     def sentence_of(self, word: int) -> int:
         """The index of the sentence that holds a word."""
@@ -78,7 +82,8 @@ def read_document(
         item: a text; words; or a record with `text` or `tokens` (words), and with `sentences` or `entities` where the
             caller knows them. A record with `text` may have `words`, as results have them: the half-open character
             range of each word. A record with `tokens` and `relations` is an annotated one of a corpus: only its words
-            are read.
+            are read. Any record may have `context_before` and `context_after`, what stands around it in a larger text:
+            a text beside `text`, words beside `tokens`.
         split_words: a sentence to the character ranges of its words.
         split_sentences: a text to the character ranges of its sentences.
         sentences: how the text becomes sentences, where the record does not say.
@@ -109,10 +114,14 @@ def read_document(
     else:
         document = _document_of_text(item, sentences, split_words, split_sentences, record.get("words"))
         entities = record.get("entities")
-    if entities is None:
-        return document
-    given = _given_entities(document, entities)
-    return Document(document.text, document.words, document.sentences, document.sentence_characters, given)
+    for field in ("context_before", "context_after"):
+        if record.get(field) is not None:
+            try:
+                words = _words_of_context(record[field], is_split_into_words, split_words, split_sentences)
+            except ValueError as error:
+                raise ValueError(f"field '{field}': {error}") from None
+            document = replace(document, **{field: words})
+    return document if entities is None else replace(document, given=_given_entities(document, entities))
 
 
 def refuse_unknown_types(document: Document, entity_types: Sequence[str]) -> None:
@@ -129,6 +138,19 @@ def refuse_unknown_types(document: Document, entity_types: Sequence[str]) -> Non
 def shortened(text: str) -> str:
     """A text as an error shows it: quoted, and not longer than a line takes."""
     return repr(text) if len(text) <= 60 else repr(text[:57] + "…")
+
+
+def _words_of_context(
+    context: Any,
+    is_split_into_words: bool,
+    split_words: Callable[[str], list[Range]],
+    split_sentences: Callable[[str], list[Range]],
+) -> list[str]:
+    if is_split_into_words:
+        _document_of_words(context, None)
+        return list(context)
+    document = _document_of_text(context, None, split_words, split_sentences)
+    return [document.text[start:end] for start, end in document.words]
 
 
 def _document_of_words(words: Any, sentences: Sentences) -> Document:

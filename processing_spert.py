@@ -46,6 +46,10 @@ class SpertProcessor(ProcessorMixin):
             general rules of `split_words`.
         sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
             found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
+        context_words (`int`): up to so many words before a window, and as many after it, are read with it: those of
+            the same document, or those that a record's `context_before` and `context_after` hold. Nothing is found in
+            them. They are the nearest ones, and no more than fit into what the encoder takes. A model should read what
+            it was trained with.
 
     Raises:
         ValueError: the tokenizer cannot be used, and why; or the rules have another form.
@@ -57,6 +61,7 @@ class SpertProcessor(ProcessorMixin):
         max_pieces: int | None = None,
         word_rules: WordRules | Mapping[str, Any] | None = None,
         sentences_per_window: int = 1,
+        context_words: int = 0,
     ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
@@ -74,6 +79,7 @@ class SpertProcessor(ProcessorMixin):
             max_pieces = int(tokenizer.model_max_length)
         self.word_rules = _checked_word_rules(word_rules)
         self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
+        self.context_words = _checked_context_words(context_words)
         self._special_pieces = special_pieces(tokenizer)
         self.max_pieces = _checked_max_pieces(max_pieces, self._special_pieces.number)
 
@@ -182,7 +188,8 @@ class SpertProcessor(ProcessorMixin):
         Args:
             text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them. A
                 record stands for either: with `text` (and `words`, `sentences`, `entities` where they are known) or
-                with `tokens` (and `entities`).
+                with `tokens` (and `entities`). What stands around it in a larger text can be in `context_before` and
+                `context_after`, in the form of its own: a text, or words.
             is_split_into_words: whether the input is words already. They are one sentence, and are joined by one space
                 in the result's text.
             return_tensors: `"pt"`; there is nothing else.
@@ -211,11 +218,12 @@ class SpertProcessor(ProcessorMixin):
         )
         return self.pad_documents(encoded, pad_to_multiple_of=pad_to_multiple_of)
 
-    def encode(self, sentences: Sequence[str | Sequence[str]]) -> list[EncodedSentence]:
+    def encode(self, sentences: Sequence[str | Sequence[str] | Mapping[str, Any]]) -> list[EncodedSentence]:
         """Find the words and pieces of sentences, one row for each, without padding.
 
         Args:
-            sentences: a string is the text of one sentence, a list is its words.
+            sentences: a string is the text of one sentence, a list is its words; a record with `tokens` may have
+                `context_before` and `context_after`.
 
         Raises:
             ValueError: a sentence is longer than the encoder takes; the message names it and both lengths.
@@ -451,7 +459,7 @@ class SpertProcessor(ProcessorMixin):
             )
             for item, choice in zip(items, choices)
         ]
-        encoder = DocumentEncoder(self.tokenizer, self._special_pieces, self.max_pieces, remembered)
+        encoder = DocumentEncoder(self.tokenizer, self._special_pieces, self.max_pieces, self.context_words, remembered)
         return encoder.encode(documents, on_overflow, sentences_per_window)
 
 
@@ -493,6 +501,12 @@ def _is_choice(sentences: Any) -> bool:
 def _checked_sentences_per_window(number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"SpertProcessor: expected sentences_per_window of at least 1, got {number!r}.")
+    return number
+
+
+def _checked_context_words(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"SpertProcessor: expected context_words of at least 0, got {number!r}.")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Graphs of many results: seconds and peak memory of `spert graph`, for each format.
+"""Graphs of many results: time and peak memory of `spert graph`, for each format.
 
     python -m benchmarks.graphs --records 1000000
 
@@ -36,21 +36,23 @@ def main() -> None:
         write_records(found, arguments.records, arguments.names, arguments.seed)
         for name in arguments.formats.split(","):
             target = Path(folder, name, f"facts.{name}")
-            seconds, peak, output = measure(found, target)
+            seconds, processor_seconds, peak, output = measure(found, target)
             size = sum(path.stat().st_size for path in target.parent.iterdir())
             rows.append(
                 [
                     name,
-                    f"{seconds:.1f} s",
+                    f"{seconds:.0f} s",
+                    f"{processor_seconds:.0f} s",
                     f"{arguments.records / seconds:.0f}",
                     f"{peak / 2**20:.0f} MiB",
                     f"{size / 2**20:.0f} MiB",
                     " ".join(line.rpartition(": ")[2] for line in output.splitlines() if line.startswith(folder)),
                 ]
             )
+            print(*rows[-1], flush=True)
             for path in target.parent.iterdir():
                 path.unlink()
-    header = ["format", "time", "records a second", "peak memory", "written", "nodes and edges"]
+    header = ["format", "time", "of a processor", "records a second", "peak memory", "written", "nodes and edges"]
     print_table(f"{machine()}; {arguments.records} records", header, rows)
 
 
@@ -90,22 +92,23 @@ def zipf(generator: random.Random, names: int) -> int:
     return int(names ** generator.random())
 
 
-def measure(found: Path, target: Path) -> tuple[float, int, str]:
-    """The seconds, the peak of resident memory in bytes, and the output of a command."""
+def measure(found: Path, target: Path) -> tuple[float, float, int, str]:
+    """Seconds by the clock and of a processor, the peak of resident memory in bytes, and the output of a command."""
     command = [sys.executable, "-m", "spert", "graph", str(found), "--output", str(target)]
     begin = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        watched, peak = psutil.Process(process.pid), 0
+        watched, peak, used = psutil.Process(process.pid), 0, 0.0
         while process.poll() is None:
             try:
                 peak = max(peak, watched.memory_info().rss)
+                used = sum(watched.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 break
             time.sleep(0.1)
         output = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
-    return time.perf_counter() - begin, peak, output
+    return time.perf_counter() - begin, used, peak, output
 
 
 if __name__ == "__main__":

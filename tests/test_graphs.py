@@ -67,7 +67,7 @@ class TestMerging:
             ("n3", "Ship", "Oslo", 1, 0.25, 0.25),
         ]
         assert nodes[0].texts == {"Ada Park": 2, "ADA  PARK": 1}
-        assert nodes[0].first == {"file": "f.jsonl", "record": 0, "id": "a", "sentence": 0, "start": 0, "end": 8}
+        assert nodes[0].first.about == {"file": "f.jsonl", "record": 0, "id": "a", "sentence": 0, "start": 0, "end": 8}
         assert [(edge.head, edge.relation, edge.tail, edge.count, edge.score) for edge in edges] == [
             ("n1", "lives_in", "n2", 2, 0.7),
             ("n1", "knows", "n1", 1, 0.6),
@@ -77,8 +77,8 @@ class TestMerging:
             {"file": "f.jsonl", "record": 0, "id": "a", "sentence": 0, "head": [0, 8], "tail": [12, 16], "score": 0.7},
             {"file": "f.jsonl", "record": 1, "head": [6, 14], "tail": [0, 4]},
         ]
-        assert [place.sentence for place in edges[0].places] == ["Ada Park of Oslo.", "Oslo: Ada Park"]
-        assert edges[1].places[0].sentence == "Ada Park of Oslo. ADA  PARK", "from one sentence into the next"
+        assert [place.text for place in edges[0].places] == ["Ada Park of Oslo.", "Oslo: Ada Park"]
+        assert edges[1].places[0].text == "Ada Park of Oslo. ADA  PARK", "from one sentence into the next"
 
     def test_without_merging_every_entity_is_a_node(self):
         with store_of(found(), merge="none") as store:
@@ -93,6 +93,7 @@ class TestMerging:
                 edges = list(store.edges())
             assert len(edges) == expected
             assert (edges[0].head, edges[0].tail, edges[0].count) == ("n1", "n2", 3 - expected)
+            assert {(place.head_start, place.tail_start) for place in edges[0].places} == {(0, 2)}, "of those nodes"
 
     def test_the_most_frequent_nodes(self, store):
         store.keep_most_frequent(2)
@@ -110,6 +111,20 @@ class TestMerging:
                 return list(store.nodes()), list(store.edges())
 
         assert rows(1) == rows(4) == rows(1000)
+
+    @pytest.mark.parametrize("ending", ["graphml", "ttl", "csv", "json", "html"])
+    def test_places_that_are_not_held_in_memory(self, ending, tmp_path, monkeypatch):
+        def files(name):
+            folder = tmp_path / name
+            with store_of(found(RESULTS * 3)) as store:
+                write_graph(store, folder / f"g.{ending}")
+                store.keep_most_frequent(2)
+                write_graph(store, folder / f"less.{ending}")
+            return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        held = files("held")
+        monkeypatch.setattr("spert.graphs.store.AT_ONCE", 3)
+        assert files("read") == held
 
     @given(st.text(max_size=20), st.text(alphabet=" \n\t\u00a0\u3000", min_size=1, max_size=3))
     def test_the_rule(self, text, spaces):

@@ -48,7 +48,16 @@ def test_halves_and_fixed_shapes_give_what_the_model_gives(model_type):
     assert [(sizes.rows, sizes.words) for sizes in in_shapes._runs] == [(4, 8), (4, 16)]
 
 
-@pytest.mark.parametrize("fields", [{"relation_types": [], "symmetric_relations": []}, {"span_pooling": "mean"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"relation_types": [], "symmetric_relations": []},
+        {"span_pooling": "mean"},
+        {"relation_head": "mlp", "entity_type_features": True, "span_boundaries": True, "distance_embedding_size": 3},
+        {"relation_context": "attention"},
+        {"context_window": 2},
+    ],
+)
 def test_fixed_shapes_of_other_models(fields):
     model = tiny.model(max_span_width=3, **fields)
     batch = tiny.processor()(tiny.SENTENCES, is_split_into_words=True)

@@ -93,7 +93,8 @@ def _make(  # type: ignore[no-untyped-def]  # the writer's type would import wha
     from ..graphs import PAGE_NODES, store_of
 
     counts: dict[str, int] = {}
-    with store_of(count_found(read_found(files), counts), merge=merge, symmetric=symmetric) as store:
+    results = count_found(read_found(files), counts)
+    with store_of(results, merge=merge, symmetric=symmetric, keep_sentences=ending == ".html") as store:
         if not counts:
             raise ValueError(f"{', '.join(files)}: expected at least one result, got none.")
         relations = store.types()[1]

@@ -119,6 +119,7 @@ def predict(
     from ..extraction.choices import arguments_of, numbers_of
     from ..extraction.outputs import output_of
     from ..extraction.plan import printable
+    from ..extraction.shards import how_to_go_on  # before any signal comes: of a stopped import, only half may be there
     from ..extraction.stopping import Stopped, occupy_standard_streams, say, stoppable
     from ..files import STANDARD_STREAM
 
@@ -170,8 +171,6 @@ def predict(
         with stoppable() as check:
             outcome = _run(model, revision, input, place, options, speed, num_processes, resume, check, ending)
     except Stopped as stopped:
-        from ..extraction.bulk import how_to_go_on
-
         say(f"spert: stopped by {stopped.name}. {how_to_go_on(place.shards)}", to_errors=True)
         raise typer.Exit(stopped.exit_code) from None
     if outcome.is_old:

@@ -23,7 +23,7 @@ from ..processing_spert import SpertProcessor
 from .outputs import Output
 from .plan import PLAN, Plan, read_plan, write_plan
 from .records import refusal, sentence_of
-from .shards import Shards, number_finished, read_record
+from .shards import Shards, how_to_go_on, read_record
 from .sinks import Sink, join_lines
 from .sources import Entry, Source
 
@@ -107,18 +107,6 @@ def run_plan(
             shards.clear()
             raise ValueError(f"{plan.input}: no entry could be read, see {output.errors}. {outcome.first_reason}")
         return outcome
-
-
-def how_to_go_on(folder: Path) -> str:
-    """What to do after a run was interrupted.
-
-    Args:
-        folder: its folder of shards.
-    """
-    finished = number_finished(folder)
-    if not finished:
-        return "No shard was finished, and nothing is left behind: run the same command again."
-    return f"{finished} finished {'shard is' if finished == 1 else 'shards are'} kept: go on with --resume."
 
 
 def make_shards(

@@ -31,12 +31,14 @@ PAGE_NODES = 500
 BASE_IRI = "https://example.org/"
 
 
-def store_of(found: Iterable[Found], *, merge: str = "text", symmetric: Sequence[str] = ()) -> GraphStore:
+def store_of(
+    found: Iterable[Found], *, merge: str = "text", symmetric: Sequence[str] = (), keep_sentences: bool = True
+) -> GraphStore:
     """Merge results; see [`GraphStore`], which has to be closed."""
-    store = GraphStore(merge=merge, symmetric=symmetric)
+    store = GraphStore(merge=merge, symmetric=symmetric, keep_sentences=keep_sentences)
     try:
         for one in found:
-            store.add(one)
+            store.add(one.result, file=one.file, record=one.record, identifier=one.id)
         store.finish()
     except BaseException:
         store.close()
@@ -95,5 +97,6 @@ def graph_of(store: GraphStore) -> "MultiDiGraph":
     for node in store.nodes():
         graph.add_node(node.key, **node.attributes())
     for edge in store.edges():
-        graph.add_edge(edge.head, edge.tail, key=edge.key, **edge.attributes())
+        places = [place.about for place in edge.places]
+        graph.add_edge(edge.head, edge.tail, key=edge.key, **edge.attributes(), found=places)
     return graph

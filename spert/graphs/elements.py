@@ -1,25 +1,71 @@
 """Nodes and edges of a graph, as the files of all formats have them."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Place:
+class Mention(NamedTuple):
+    """Where an entity was found.
+
+    Args:
+        file: the file's name.
+        record: the record's number there, counted from 0.
+        id: the record's own `id`, if it has one.
+        sentence: the sentence's number, where the record has sentences.
+        start, end: a half-open range of characters of the record's text.
+    """
+
+    file: str
+    record: int
+    id: str | None
+    sentence: int | None
+    start: int
+    end: int
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What files say about it; what there is not is left out."""
+        return without_none(self._asdict())
+
+
+class Place(NamedTuple):
     """Where a relation was found.
 
     Args:
-        about: as the files have it: `file`, `record` (counted from 0), `id` and `sentence` where there are any, `head`
-            and `tail` (half-open ranges of characters of the record's text), `score` where there is one.
-        sentence: the sentence's text.
+        file, record, id, sentence: as in a `Mention`.
+        head_start, head_end, tail_start, tail_end: half-open ranges of characters of the record's text.
+        score: of the relation, if it has one.
+        text: the sentence's text, where the store keeps them.
     """
 
-    about: dict[str, Any]
-    sentence: str
+    file: str
+    record: int
+    id: str | None
+    sentence: int | None
+    head_start: int
+    head_end: int
+    tail_start: int
+    tail_end: int
+    score: float | None
+    text: str | None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What files say about it; what there is not is left out."""
+        return without_none(
+            {
+                "file": self.file,
+                "record": self.record,
+                "id": self.id,
+                "sentence": self.sentence,
+                "head": [self.head_start, self.head_end],
+                "tail": [self.tail_start, self.tail_end],
+                "score": self.score,
+            }
+        )
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """An entity.
 
     Args:
@@ -27,12 +73,13 @@ class Node:
         identity: type and normalized text, and what else tells nodes that are not merged apart: file, record and the
             entity's number there. It depends on nothing else that was found.
         name: the text that was found most often; of equally frequent ones, the first in the order of characters.
+        type: of the entity.
         normalized: what texts have in common that were merged.
         texts: how often each text was found.
         count: how often the entity was found.
         score: the mean score; `None` where no entity has one.
         best_score: the highest.
-        first: where it was first found: as in a `Place`, with `start` and `end`.
+        first: where it was first found.
     """
 
     number: int
@@ -44,7 +91,7 @@ class Node:
     count: int
     score: float | None
     best_score: float | None
-    first: dict[str, Any]
+    first: Mention
 
     @property
     def key(self) -> str:
@@ -62,34 +109,35 @@ class Node:
                 "count": self.count,
                 "score": self.score,
                 "best_score": self.best_score,
-                "first": self.first,
+                "first": self.first.about,
             }
         )
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """A relation between two entities.
 
     Args:
         number: counted from 1, in the order in which edges were first found.
-        head_number, head_identity, tail_number, tail_identity: of the nodes that it joins.
+        head_number, relation, tail_number: the nodes that it joins, and its type.
         count: how often it was found.
         score: the mean score; `None` where no relation has one.
         best_score: the highest.
-        places: where it was found, in order.
+        places: where it was found, in order. Those of an edge that was found very often are read from the store when
+            they are asked for, as often as they are.
+        head_identity, tail_identity: of the nodes, if they were asked for.
     """
 
     number: int
     head_number: int
-    head_identity: tuple[str, ...]
     relation: str
     tail_number: int
-    tail_identity: tuple[str, ...]
     count: int
     score: float | None
     best_score: float | None
-    places: list[Place]
+    places: Iterable[Place]
+    head_identity: tuple[str, ...] = ()
+    tail_identity: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -107,15 +155,9 @@ class Edge:
         return f"n{self.tail_number}"
 
     def attributes(self) -> dict[str, Any]:
-        """What files say about it."""
+        """What files say about it, but for its places, which are the attribute `found`."""
         return without_none(
-            {
-                "relation": self.relation,
-                "count": self.count,
-                "score": self.score,
-                "best_score": self.best_score,
-                "found": [place.about for place in self.places],
-            }
+            {"relation": self.relation, "count": self.count, "score": self.score, "best_score": self.best_score}
         )
 
 

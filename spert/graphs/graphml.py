@@ -1,13 +1,13 @@
 """GraphML, as networkx, Gephi, yEd and igraph read it."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from xml.sax.saxutils import escape, quoteattr
 
 from ..files import atomic_writer
-from .flat import flat
+from .elements import Edge, Node
+from .json_text import flat, place_text
 from .store import GraphStore
 
 _KEYS = {
@@ -29,17 +29,20 @@ _NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""
 
+_PLAIN = re.compile("[ !\"#$%'()*+,./0-9:;=?@A-Z\\[\\]^_`a-z{|}~-]*")
+"""Text that stands in XML as it is."""
+
 
 def write(store: GraphStore, path: Path) -> list[str]:
     """Write a graph row by row. Characters that XML does not have become U+FFFD, and are counted."""
     with atomic_writer(path) as file:
         document = _Document(file)
         for node in store.nodes():
-            document.element("node", {"id": node.key}, node.attributes())
+            document.node(node)
         for edge in store.edges():
-            document.element("edge", {"id": edge.key, "source": edge.head, "target": edge.tail}, edge.attributes())
+            document.edge(edge)
         document.end()
-    lines = [f"{path}: {document.numbers['node']} nodes, {document.numbers['edge']} edges."]
+    lines = [f"{path}: {document.nodes} nodes, {document.edges} edges."]
     if document.replaced:
         lines.append(f"{path}: {document.replaced} characters that XML does not have were replaced by U+FFFD.")
     return lines
@@ -49,31 +52,49 @@ class _Document:
     """A GraphML document that is written from its start to its end."""
 
     def __init__(self, file: IO[str]):
-        self.replaced = 0
-        self.numbers = {"node": 0, "edge": 0}
-        self._file = file
-        file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="{_NAMESPACE}">\n')
+        self.replaced = self.nodes = self.edges = 0
+        self._write = file.write
+        self._write(f'<?xml version="1.0" encoding="utf-8"?>\n<graphml xmlns="{_NAMESPACE}">\n')
         for element, attributes in _KEYS.items():
             for name, kind in attributes.items():
                 key = {"id": f"{element}_{name}", "for": element, "attr.name": name, "attr.type": kind}
-                file.write(f"  <key{_attributes(key)}/>\n")
-        file.write('  <graph edgedefault="directed">\n')
+                values = "".join(f" {about}={quoteattr(value)}" for about, value in key.items())
+                self._write(f"  <key{values}/>\n")
+        self._write('  <graph edgedefault="directed">\n')
 
-    def element(self, name: str, xml_attributes: Mapping[str, str], attributes: Mapping[str, Any]) -> None:
-        """Write a node or an edge with its attributes."""
-        self.numbers[name] += 1
-        self._file.write(f"    <{name}{_attributes(xml_attributes)}>\n")
-        for attribute, value in attributes.items():
-            text, replaced = _NOT_XML.subn("\ufffd", str(flat(value)))
-            self.replaced += replaced
-            # A reader takes a carriage return for a line end, unless it stands there as a reference.
-            self._file.write(f'      <data key="{name}_{attribute}">{escape(text, {chr(13): "&#13;"})}</data>\n')
-        self._file.write(f"    </{name}>\n")
+    def node(self, node: Node) -> None:
+        """Write a node with its attributes."""
+        self.nodes += 1
+        self._write(f'    <node id="{node.key}">\n{self._data("node", node)}    </node>\n')
+
+    def edge(self, edge: Edge) -> None:
+        """Write an edge with its attributes."""
+        self.edges += 1
+        start = f'    <edge id="{edge.key}" source="{edge.head}" target="{edge.tail}">\n'
+        self._write(f'{start}{self._data("edge", edge)}      <data key="edge_found">[')
+        separator = ""
+        for place in edge.places:
+            self._write(f"{separator}{self._text(place_text(place))}")
+            separator = ", "
+        self._write("]</data>\n    </edge>\n")
 
     def end(self) -> None:
         """Close what is open."""
-        self._file.write("  </graph>\n</graphml>\n")
+        self._write("  </graph>\n</graphml>\n")
 
+    def _data(self, kind: str, element: Node | Edge) -> str:
+        rows = []
+        for name in _KEYS[kind]:
+            value = None if name == "found" else flat(name, element)
+            if value is not None:
+                shown = self._text(value) if isinstance(value, str) else repr(value)
+                rows.append(f'      <data key="{kind}_{name}">{shown}</data>\n')
+        return "".join(rows)
 
-def _attributes(values: Mapping[str, str]) -> str:
-    return "".join(f" {name}={quoteattr(value)}" for name, value in values.items())
+    def _text(self, text: str) -> str:
+        if _PLAIN.fullmatch(text):
+            return text
+        text, replaced = _NOT_XML.subn("\ufffd", text)
+        self.replaced += replaced
+        # A reader takes a carriage return for a line end, unless it stands there as a reference.
+        return escape(text, {"\r": "&#13;"})

@@ -5,6 +5,7 @@ The picture is vis-network's, as pyvis ships it. Text of a corpus is data of the
 
 import importlib.util
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _edge(edge: Edge) -> dict[str, Any]:
     places = [
-        {"sentence": place.sentence, "where": f"{place.about['file']}, record {place.about['record']}"}
-        for place in edge.places[:PLACES]
+        {"sentence": place.text, "where": f"{place.file}, record {place.record}"}
+        for place in islice(edge.places, PLACES)
     ]
-    shown = {name: value for name, value in edge.attributes().items() if name not in ("found", "best_score")}
+    shown = {name: value for name, value in edge.attributes().items() if name != "best_score"}
     return {"head": edge.head, "tail": edge.tail, "places": places, **shown}

@@ -1,13 +1,15 @@
 """RDF in Turtle: entities and facts have IRIs of their own, and every fact says where it was found."""
 
 import hashlib
-import json
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from ..files import atomic_writer
-from .elements import Edge, Node
+from .elements import Edge, Node, Place
+from .json_text import place_text
 from .store import GraphStore
 
 _VOCABULARY = {
@@ -17,6 +19,9 @@ _VOCABULARY = {
     "prov": "http://www.w3.org/ns/prov#",
     "dcterms": "http://purl.org/dc/terms/",
 }
+
+_PLAIN = re.compile("[ !#-\\[\\]-~]*")
+"""Text that stands in a literal as it is; rdflib writes every other one."""
 
 
 def check_base(base_iri: str) -> None:
@@ -33,38 +38,39 @@ def check_base(base_iri: str) -> None:
 
 
 def write(store: GraphStore, path: Path, base_iri: str) -> list[str]:
-    """Write a graph row by row; rdflib writes every IRI and text."""
+    """Write a graph row by row."""
+    nodes = edges = 0
     with atomic_writer(path) as file:
         writer = _Writer(file, base_iri)
-        names: dict[str, int] = {"nodes": 0, "edges": 0}
         for node in store.nodes():
             writer.node(node)
-            names["nodes"] += 1
-        for edge in store.edges():
+            nodes += 1
+        for edge in store.edges(with_identities=True):
             writer.edge(edge)
-            names["edges"] += 1
-    return [f"{path}: {names['nodes']} entities, {names['edges']} facts, {writer.triples} triples."]
+            edges += 1
+    return [f"{path}: {nodes} entities, {edges} facts, {writer.triples} triples."]
 
 
 class _Writer:
     def __init__(self, file: IO[str], base_iri: str):
         rdflib = _rdflib()
         self._file, self._base = file, base_iri
-        self._literal, self._iri = rdflib.Literal, rdflib.URIRef
+        self._literal = rdflib.Literal
+        self._name = lru_cache(maxsize=100_000)(self._make_name)
         self.triples = 0
         for prefix, iri in {**_VOCABULARY, "spert": f"{base_iri}vocabulary/"}.items():
-            file.write(f"@prefix {prefix}: {self._iri(iri).n3()} .\n")
+            file.write(f"@prefix {prefix}: {rdflib.URIRef(iri).n3()} .\n")
 
     def node(self, node: Node) -> None:
         """An entity: its type, names, counts and the place where it was first found."""
         first = node.first
         rows = [
-            ("a", self._name("type", node.type)),
-            ("rdfs:label", self._text(node.name)),
-            *(("skos:altLabel", self._text(text)) for text in node.texts if text != node.name),
-            ("spert:count", str(node.count)),
+            f"a {self._name('type', node.type)}",
+            f"rdfs:label {self._text(node.name)}",
+            *(f"skos:altLabel {self._text(text)}" for text in node.texts if text != node.name),
+            f"spert:count {node.count}",
             *self._scores(node.score, node.best_score),
-            ("prov:wasDerivedFrom", self._record(first)),
+            f"prov:wasDerivedFrom {self._record(first.file, first.record)}",
         ]
         self._describe(self._name("entity", *node.identity), rows)
 
@@ -72,57 +78,61 @@ class _Writer:
         """A fact: the triple itself, and a statement about it with counts and a place for each time it was found."""
         head, tail = self._name("entity", *edge.head_identity), self._name("entity", *edge.tail_identity)
         relation = self._name("relation", edge.relation)
-        self._describe(head, [(relation, tail)])
-        fact = _digest([edge.head_identity, edge.relation, edge.tail_identity])
-        places = [self._name("fact", fact, _digest(place.about)) for place in edge.places]
+        self._describe(head, [f"{relation} {tail}"])
+        digest = _digest(ascii((edge.head_identity, edge.relation, edge.tail_identity)))
+        fact = f"<{self._base}fact/{digest}>"
         rows = [
-            ("a", "rdf:Statement"),
-            ("rdf:subject", head),
-            ("rdf:predicate", relation),
-            ("rdf:object", tail),
-            ("spert:count", str(edge.count)),
+            "a rdf:Statement",
+            f"rdf:subject {head}",
+            f"rdf:predicate {relation}",
+            f"rdf:object {tail}",
+            f"spert:count {edge.count}",
             *self._scores(edge.score, edge.best_score),
-            *(("spert:foundAt", place) for place in places),
         ]
-        self._describe(self._name("fact", fact), rows)
-        for name, place in zip(places, edge.places):
-            about = place.about
-            rows = [
-                ("prov:wasDerivedFrom", self._record(about)),
-                ("spert:file", self._text(about["file"])),
-                ("spert:record", str(about["record"])),
-            ]
-            if "id" in about:
-                rows.append(("dcterms:identifier", self._text(about["id"])))
-            if "sentence" in about:
-                rows.append(("spert:sentence", str(about["sentence"])))
-            for end in ("head", "tail"):
-                start, last = about[end]
-                rows += [(f"spert:{end}Start", str(start)), (f"spert:{end}End", str(last))]
-            rows += self._scores(about.get("score"), None)
-            self._describe(name, rows)
+        self._describe(fact, rows)
+        for place in edge.places:
+            self._place(place, fact, f"<{self._base}fact/{digest}/{_digest(place_text(place))}>")
 
-    def _describe(self, subject: str, rows: list[tuple[str, str]]) -> None:
+    def _place(self, place: Place, fact: str, name: str) -> None:
+        rows = [
+            f"prov:wasDerivedFrom {self._record(place.file, place.record)}",
+            f"spert:file {self._text(place.file)}",
+            f"spert:record {place.record}",
+        ]
+        if place.id is not None:
+            rows.append(f"dcterms:identifier {self._text(place.id)}")
+        if place.sentence is not None:
+            rows.append(f"spert:sentence {place.sentence}")
+        rows += [
+            f"spert:headStart {place.head_start}",
+            f"spert:headEnd {place.head_end}",
+            f"spert:tailStart {place.tail_start}",
+            f"spert:tailEnd {place.tail_end}",
+            *self._scores(place.score, None),
+        ]
+        self._describe(fact, [f"spert:foundAt {name}"])
+        self._describe(name, rows)
+
+    def _describe(self, subject: str, rows: list[str]) -> None:
         self.triples += len(rows)
-        self._file.write(
-            f"\n{subject} " + " ;\n    ".join(f"{predicate} {value}" for predicate, value in rows) + " .\n"
-        )
+        self._file.write(f"\n{subject} " + " ;\n    ".join(rows) + " .\n")
 
-    def _record(self, about: dict[str, Any]) -> str:
-        return self._name("record", about["file"], str(about["record"]))
+    def _record(self, file: str, record: int) -> str:
+        return f"{self._name('record', file)[:-1]}/{record}>"
 
-    def _name(self, *parts: str) -> str:
+    def _make_name(self, *parts: str) -> str:
         """The IRI of something: its parts are percent-encoded, so that any text gives a valid one."""
-        iri: str = self._iri(self._base + "/".join(quote(part, safe="") for part in parts)).n3()
-        return iri
+        return f"<{self._base}{'/'.join(quote(part, safe='') for part in parts)}>"
 
     def _text(self, text: str) -> str:
+        if _PLAIN.fullmatch(text):
+            return f'"{text}"'
         literal: str = self._literal(text).n3()
         return literal
 
-    def _scores(self, score: float | None, best: float | None) -> list[tuple[str, str]]:
+    def _scores(self, score: float | None, best: float | None) -> list[str]:
         rows = (("spert:score", score), ("spert:bestScore", best))
-        return [(name, _double(value)) for name, value in rows if value is not None]
+        return [f"{name} {_double(value)}" for name, value in rows if value is not None]
 
 
 def _double(value: float) -> str:
@@ -130,9 +140,9 @@ def _double(value: float) -> str:
     return repr(value) if "e" in repr(value) else f"{value!r}e0"
 
 
-def _digest(value: Any) -> str:
+def _digest(text: str) -> str:
     """A name for what has too many parts for a readable one: the same in every graph."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rdflib() -> Any:

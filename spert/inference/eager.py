@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 
 from ..batches_spert import SpertBatch
 from ..candidates_spert import CountedEntities, ScoredCandidates, scored_candidates, take_entities
@@ -45,6 +46,7 @@ class Started(NamedTuple):
     states: SentenceStates
     counted: CountedEntities
     numbers: HostCopy
+    given_types: Tensor | None
 
 
 class EagerForward:
@@ -65,13 +67,13 @@ class EagerForward:
         hidden = model.encoder(input_ids=inputs["input_ids"], attention_mask=mask).last_hidden_state
         states = model.sentence_states(hidden, inputs["word_pieces"], inputs["cls_piece"])
         counted = model.count_entities(states, given_entities=inputs.get("given_entities"))
-        return Started(states, counted, HostCopy([counted.numbers]))
+        return Started(states, counted, HostCopy([counted.numbers]), inputs.get("given_types"))
 
     def finish(self, started: Started) -> Scored:
         """Pair head."""
         (numbers,) = started.numbers.wait()
         found = take_entities(started.counted, numbers)
-        return Scored(scored_candidates(found, self.model.score_pairs(started.states, found)))
+        return Scored(scored_candidates(found, self.model.score_pairs(started.states, found, started.given_types)))
 
 
 def run_ahead(forward: Forward, batches: Iterable[SpertBatch]) -> Iterator[Scored]:

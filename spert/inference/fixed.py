@@ -130,7 +130,11 @@ def forward_in_shape(model: SpertModel, inputs: dict[str, Tensor], sizes: Sizes)
         counts = functional.pad(counted.counts, (0, 1), value=sizes.pairs + 1)
         pairs = ordered_pairs(counts, torch.arange(sizes.pairs, device=counts.device))
         head, tail = (index.clamp(max=sizes.entities - 1) for index in pairs)
-        pair_logits = model.score_pairs_of(states, model.read_entities(states, sentence, spans), head, tail)
+        probabilities = None
+        if model.config.entity_type_features:
+            probabilities = counted.entity_logits[sentence, span].softmax(dim=-1)
+        entities = model.read_entities(states, sentence, spans, probabilities)
+        pair_logits = model.score_pairs_of(states, entities, head, tail)
     return FixedOutputs(
         counted.numbers, counted.counts, sentence, spans, counted.entity_logits[sentence, span], pair_logits
     )

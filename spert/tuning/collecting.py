@@ -25,6 +25,7 @@ from ..decoding_spert import (
 )
 from ..encoding_spert import EncodedDocument
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of, with_context
 from ..options_spert import NO_ENTITY, DecodingOptions
 from ..outputs_spert import SpertOutput
 from ..prediction import evaluation_mode
@@ -102,7 +103,10 @@ def score_split(
     """
     records = dataset.to_list()
     _refuse(records, options)
-    documents = processor.encode_documents([record["tokens"] for record in records], is_split_into_words=True)
+    inputs = [
+        {"tokens": record["tokens"], **context_of(record)} for record in with_context(records, processor.context_words)
+    ]
+    documents = processor.encode_documents(inputs)
     collected = _Collector(records, options)
     short = [number for number, document in enumerate(documents) if len(document.rows) == 1]
     long = [number for number, document in enumerate(documents) if len(document.rows) > 1]

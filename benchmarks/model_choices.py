@@ -1,0 +1,132 @@
+"""What does each choice of the heads cost, on top of the encoder's forward passes alone?
+
+    python -m benchmarks.model_choices --data_dir data/conll04
+    python -m benchmarks.model_choices --data_dir data/conll04 --only "mlp" --only "all of these"
+
+All models share one encoder; their heads are untrained, and set to find as many entities as CoNLL04's sentences hold.
+The choices are those of docs/model.md.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.measuring import machine, print_table, ratio_to, times_in_turns
+from benchmarks.models import TYPES, add_sentence_flags, find_some, minilm, sentences_of
+from spert.batches_spert import SpertBatch
+from spert.modeling_spert import SpertModel
+from spert.prediction import predict
+from spert.processing_spert import SpertProcessor
+
+MLP: dict[str, Any] = {"relation_head": "mlp"}
+CHOICES: dict[str, dict[str, Any]] = {
+    "the paper's": {},
+    "mlp": MLP,
+    "mlp, hidden layer of 512": MLP | {"relation_hidden_size": 512},
+    "mlp, types": MLP | {"entity_type_features": True},
+    "mlp, distances": MLP | {"distance_embedding_size": 25},
+    "mlp, boundaries": MLP | {"span_boundaries": True},
+    "mlp, window of 3 words": MLP | {"context_window": 3},
+    "mlp, attention": MLP | {"relation_context": "attention"},
+    "all of these": MLP
+    | {
+        "entity_type_features": True,
+        "distance_embedding_size": 25,
+        "span_boundaries": True,
+        "relation_context": "attention",
+        "context_window": 3,
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_sentence_flags(parser)
+    parser.add_argument("--only", action="append", choices=list(CHOICES), help="choices to measure; default: all")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    arguments = parser.parse_args()
+    title, sentences = sentences_of(arguments)
+    run(arguments, title, sentences, SpertProcessor.from_encoder(minilm()))
+
+
+@torch.inference_mode()
+def run(arguments: argparse.Namespace, title: str, sentences: list[list[str]], processor: SpertProcessor) -> None:
+    size = arguments.batch_size
+    encoded = sorted(processor.encode(sentences), key=lambda sentence: len(sentence.input_ids), reverse=True)
+    batches = [
+        processor.pad(encoded[first : first + size]).to(arguments.device) for first in range(0, len(encoded), size)
+    ]
+    names = arguments.only or list(CHOICES)
+    models = {name: make_model(CHOICES[name], processor, sentences, arguments) for name in names}
+    encoder = next(iter(models.values())).encoder
+    found = {}
+    for name, model in models.items():
+        model.encoder = encoder  # one set of weights stays in the caches, whichever model runs
+        outputs = [model(**batch) for batch in batches]
+        found[name] = sum(len(one.candidate_entities) for one in outputs), sum(map(num_pairs, outputs))
+
+    def encoder_alone() -> None:
+        for batch in batches:
+            encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+
+    def forward(model: SpertModel) -> Callable[[], None]:
+        def task() -> None:
+            for batch in batches:
+                model(**batch)
+
+        return task
+
+    def extraction(model: SpertModel) -> Callable[[], object]:
+        return lambda: predict(model, processor, sentences, batch_size=size)
+
+    tasks: dict[str, Callable[[], object]] = {"encoder alone": encoder_alone}
+    for name, model in models.items():
+        tasks |= {f"{name}, forward": forward(model), f"{name}, extraction": extraction(model)}
+    seconds = times_in_turns(tasks, arguments.rounds, arguments.device)
+    rows = [
+        [
+            name,
+            *found[name],
+            f"{heads_parameters(model):,}",
+            f"{ratio_to(seconds, f'{name}, forward', 'encoder alone'):.3f}",
+            f"{ratio_to(seconds, f'{name}, extraction', 'encoder alone'):.3f}",
+        ]
+        for name, model in models.items()
+    ]
+    print_table(
+        f"MiniLM, {arguments.dtype}, {title}: {len(sentences)} sentences in batches of {size}",
+        ["heads", "entities", "pairs", "parameters of the heads", "encoder and heads ÷", "extraction ÷ encoder alone"],
+        rows,
+    )
+    print(f"{machine(arguments.device)}; median of {arguments.rounds} rounds", flush=True)
+
+
+def make_model(
+    fields: dict[str, Any], processor: SpertProcessor, sentences: list[list[str]], arguments: argparse.Namespace
+) -> SpertModel:
+    """A model with untrained heads of some choice."""
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        model = SpertModel.from_encoder(minilm(), **TYPES, **fields).eval()
+    batch: SpertBatch = processor(sentences[:64], is_split_into_words=True)
+    find_some(model, batch, len(sentences[:64]))
+    return model.to(arguments.device, getattr(torch, arguments.dtype))
+
+
+def num_pairs(outputs: Any) -> int:
+    """The candidate pairs of a batch."""
+    return len(outputs.candidate_logits)
+
+
+def heads_parameters(model: SpertModel) -> int:
+    """How many numbers are trained besides the encoder's."""
+    return sum(value.numel() for name, value in model.named_parameters() if not name.startswith("encoder."))
+
+
+if __name__ == "__main__":
+    main()
