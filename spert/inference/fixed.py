@@ -15,7 +15,8 @@ from torch.nn import functional
 from ..batches_spert import SpertBatch
 from ..candidates_spert import ScoredCandidates, refuse_not_finite
 from ..encoders_spert import encoder_max_pieces
-from ..modeling_spert import SpertModel
+from ..heads_spert import limit_of
+from ..modeling_spert import CANDIDATE_CHUNK_ELEMENTS, SpertModel
 from ..spans_spert import ordered_pairs
 from .eager import EagerForward, Scored, Started
 from .masks import ready_mask, takes_ready_mask
@@ -28,7 +29,10 @@ ENTITIES_PER_ROW, PAIRS_PER_ROW = 8, 32
 """Room for entities and pairs at first: twice as many as a sentence of CoNLL04 has."""
 
 MOST_ENTITIES_PER_ROW, MOST_PAIRS_PER_ROW = 64, 1024
-"""Room grows up to here."""
+"""Room grows up to here, and as long as the pairs fit into one of the model's chunks (`CANDIDATE_CHUNK_ELEMENTS`)."""
+
+MOST_OVERFLOWS, FREE_OVERFLOWS = 0.1, 16
+"""Where more than this share of the batches do not fit, after those that let the room grow, all are run as they are."""
 
 MOST_SHAPES = 64
 """Shapes that are kept; batches of other shapes run as they are."""
@@ -122,7 +126,7 @@ def forward_in_shape(model: SpertModel, inputs: dict[str, Tensor], sizes: Sizes)
     # Past the last entity stand some span and some pair: whoever reads the numbers leaves them out.
     position = counted.entity_positions(sizes.entities).clamp(max=sizes.rows * num_spans - 1)
     sentence, span = position.div(num_spans, rounding_mode="floor"), position % num_spans
-    spans = counted.spans[sentence, span]
+    spans, logits = counted.spans[sentence, span], counted.entity_logits[sentence, span]
     if model.pair_classifier is None:
         pair_logits = counted.entity_logits.new_zeros((sizes.pairs, 0))
     else:
@@ -130,14 +134,10 @@ def forward_in_shape(model: SpertModel, inputs: dict[str, Tensor], sizes: Sizes)
         counts = functional.pad(counted.counts, (0, 1), value=sizes.pairs + 1)
         pairs = ordered_pairs(counts, torch.arange(sizes.pairs, device=counts.device))
         head, tail = (index.clamp(max=sizes.entities - 1) for index in pairs)
-        probabilities = None
-        if model.config.entity_type_features:
-            probabilities = counted.entity_logits[sentence, span].softmax(dim=-1)
+        probabilities = logits.softmax(dim=-1) if model.config.entity_type_features else None
         entities = model.read_entities(states, sentence, spans, probabilities)
         pair_logits = model.score_pairs_of(states, entities, head, tail)
-    return FixedOutputs(
-        counted.numbers, counted.counts, sentence, spans, counted.entity_logits[sentence, span], pair_logits
-    )
+    return FixedOutputs(counted.numbers, counted.counts, sentence, spans, logits, pair_logits)
 
 
 class FixedForward:
@@ -161,12 +161,14 @@ class FixedForward:
         self.rows = rows
         self.eager = EagerForward(model)
         self.entities_per_row, self.pairs_per_row = ENTITIES_PER_ROW, PAIRS_PER_ROW
-        self.num_overflows = 0
+        self.num_started = self.num_overflows = 0
         self._prepare = prepare or run_in_shape
         self._seen_before = seen_before
         self._seen: dict[Sizes, int] = {}
         self._runs: dict[Sizes, Callable[[dict[str, Tensor]], FixedOutputs]] = {}
         self._max_pieces = encoder_max_pieces(model.config.encoder_config)
+        numbers = limit_of(CANDIDATE_CHUNK_ELEMENTS, model.device)
+        self._most_pairs = max(1, numbers // model.config.encoder_config.hidden_size)
 
     def start(self, batch: SpertBatch) -> StartedFixed | Started:
         """Launch a batch."""
@@ -174,6 +176,7 @@ class FixedForward:
         run = None if sizes is None else self._run_of(sizes)
         if sizes is None or run is None:
             return self.eager.start(batch)
+        self.num_started += 1
         pad_piece = self.model.config.encoder_config.pad_token_id or 0
         inputs = pad_to(batch, sizes, pad_piece, pin_memory=self.model.device.type == "cuda")
         return StartedFixed(batch, sizes, HostCopy(run(inputs)))
@@ -203,8 +206,11 @@ class FixedForward:
         (num_rows, num_pieces), num_words = batch["input_ids"].shape, batch["word_pieces"].shape[1]
         if "given_entities" in batch or num_words == 0 or not self.rows <= 2 * num_rows <= 2 * self.rows:
             return None
+        if self.num_overflows > FREE_OVERFLOWS + self.num_started * MOST_OVERFLOWS:
+            return None
         pieces = rounded_size(num_pieces, self._max_pieces)
-        entities, pairs = self.rows * self.entities_per_row, self.rows * self.pairs_per_row
+        entities = self.rows * self.entities_per_row
+        pairs = min(self.rows * self.pairs_per_row, self._most_pairs)
         return Sizes(self.rows, pieces, rounded_size(num_words), entities, pairs)
 
     def _run_of(self, sizes: Sizes) -> Callable[[dict[str, Tensor]], FixedOutputs] | None:
