@@ -1,5 +1,7 @@
 """Forwards in halves and in fixed shapes, on a CPU: the same code that a GPU runs, without its streams and graphs."""
 
+import doctest
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -31,6 +33,11 @@ def plain(model, batch):
     return [sentence, *rows, outputs.candidate_counts, outputs.candidate_logits]
 
 
+def test_examples():
+    assert doctest.testmod(fixed).attempted == 1
+    assert doctest.testmod(fixed).failed == 0
+
+
 @pytest.mark.parametrize("model_type", tiny.ENCODERS)
 def test_halves_and_fixed_shapes_give_what_the_model_gives(model_type):
     model, processor = tiny.model(model_type, max_span_width=3), tiny.processor(model_type)
@@ -44,7 +51,7 @@ def test_halves_and_fixed_shapes_give_what_the_model_gives(model_type):
         for found, wanted in zip(scored_by(forward, batches), expected, strict=True):
             assert_close(list(found), wanted)
     assert in_shapes.num_overflows == 0
-    # The last batch has the shape of the second, and the one sentence is too few rows to have a shape.
+    # The last batch has the shape of the second, and one sentence is too few rows to have a shape.
     assert [(sizes.rows, sizes.words) for sizes in in_shapes._runs] == [(4, 8), (4, 16)]
 
 

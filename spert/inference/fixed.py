@@ -22,8 +22,13 @@ from .eager import EagerForward, Scored, Started
 from .masks import ready_mask, takes_ready_mask
 from .transfers import HostCopy, to_device
 
-FINE_STEP, COARSE_STEP, COARSE_FROM = 8, 32, 128
-"""Pieces and words are padded to multiples of the fine step, from `COARSE_FROM` on of the coarse one."""
+PIECE_STEPS, LAST_PIECE_STEP = ((64, 2), (128, 4)), 16
+"""Up to 64 pieces are padded to a multiple of 2, and so on: few shapes come about, and little more is read than without
+them (`python -m benchmarks.gpu --parts padding`).
+"""
+
+WORD_STEP = 8
+"""Words are padded to a multiple of this."""
 
 ENTITIES_PER_ROW, PAIRS_PER_ROW = 8, 32
 """Room for entities and pairs at first: twice as many as a sentence of CoNLL04 has."""
@@ -78,14 +83,17 @@ class StartedFixed(NamedTuple):
     outputs: HostCopy
 
 
-def rounded_size(number: int, most: int | None = None) -> int:
-    """The size that a number of pieces or words is padded to.
+def rounded_pieces(number: int, most: int | None = None) -> int:
+    """The number of pieces that a row is padded to.
 
-    >>> [rounded_size(number) for number in (1, 8, 9, 129)], rounded_size(500, most=512), rounded_size(510, most=511)
-    ([8, 8, 16, 160], 512, 511)
+    >>> [rounded_pieces(number) for number in (1, 64, 65, 129)], rounded_pieces(500, 512), rounded_pieces(510, 511)
+    ([2, 64, 68, 144], 512, 511)
+
+    Args:
+        most: pieces that the encoder takes. Default: any number.
     """
-    step = FINE_STEP if number <= COARSE_FROM else COARSE_STEP
-    size = max(1, -(-number // step)) * step
+    step = next((step for largest, step in PIECE_STEPS if number <= largest), LAST_PIECE_STEP)
+    size = -(-number // step) * step
     return size if most is None else max(number, min(size, most))
 
 
@@ -208,10 +216,10 @@ class FixedForward:
             return None
         if self.num_overflows > FREE_OVERFLOWS + self.num_started * MOST_OVERFLOWS:
             return None
-        pieces = rounded_size(num_pieces, self._max_pieces)
+        pieces, words = rounded_pieces(num_pieces, self._max_pieces), -(-num_words // WORD_STEP) * WORD_STEP
         entities = self.rows * self.entities_per_row
         pairs = min(self.rows * self.pairs_per_row, self._most_pairs)
-        return Sizes(self.rows, pieces, rounded_size(num_words), entities, pairs)
+        return Sizes(self.rows, pieces, words, entities, pairs)
 
     def _run_of(self, sizes: Sizes) -> Callable[[dict[str, Tensor]], FixedOutputs] | None:
         if sizes not in self._runs:
