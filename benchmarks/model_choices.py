@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.measuring import machine, print_table, ratio_to, times_in_turns
-from benchmarks.models import add_sentence_flags, sentences_of
+from benchmarks.models import RememberedEncoder, add_sentence_flags, sentences_of
 from spert.configuration_spert import SpertConfig
 from spert.modeling_spert import SpertModel
 from spert.prediction import predict
@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace, title: str, sentences: list[list[str]], p
     trained = SpertModel.from_pretrained(arguments.model)
     models = {name: make_model(trained, CHOICES[name], arguments) for name in names}
     encoder = next(iter(models.values())).encoder
+    remembered = RememberedEncoder(encoder, batches)
     found = {}
     for name, model in models.items():
         model.encoder = encoder  # one set of weights stays in the caches, whichever model runs
@@ -82,10 +83,12 @@ def run(arguments: argparse.Namespace, title: str, sentences: list[list[str]], p
         for batch in batches:
             encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
 
-    def forward(model: SpertModel) -> Callable[[], None]:
+    def heads(model: SpertModel) -> Callable[[], None]:
         def task() -> None:
+            model.encoder = remembered
             for batch in batches:
                 model(**batch)
+            model.encoder = encoder
 
         return task
 
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace, title: str, sentences: list[list[str]], p
 
     tasks: dict[str, Callable[[], object]] = {"encoder alone": encoder_alone}
     for name, model in models.items():
-        tasks |= {f"{name}, forward": forward(model), f"{name}, extraction": extraction(model)}
+        tasks |= {f"{name}, heads": heads(model), f"{name}, extraction": extraction(model)}
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     seconds = times_in_turns(tasks, arguments.rounds, arguments.device, clock)
     rows = [
@@ -102,14 +105,21 @@ def run(arguments: argparse.Namespace, title: str, sentences: list[list[str]], p
             name,
             *found[name],
             f"{heads_parameters(model):,}",
-            f"{ratio_to(seconds, f'{name}, forward', 'encoder alone'):.3f}",
+            f"{ratio_to(seconds, f'{name}, heads', 'encoder alone'):.3f}",
             f"{ratio_to(seconds, f'{name}, extraction', 'encoder alone'):.3f}",
         ]
         for name, model in models.items()
     ]
     print_table(
         f"{Path(arguments.model).name}, {arguments.dtype}, {title}: {len(sentences)} sentences in batches of {size}",
-        ["heads", "entities", "pairs", "parameters of the heads", "encoder and heads ÷", "extraction ÷ encoder alone"],
+        [
+            "heads",
+            "entities",
+            "pairs",
+            "parameters of the heads",
+            "heads ÷ encoder alone",
+            "extraction ÷ encoder alone",
+        ],
         rows,
     )
     print(f"{machine(arguments.device)}; median of {arguments.rounds} rounds", flush=True)
