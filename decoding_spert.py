@@ -134,7 +134,7 @@ def decode(
             "`pairs`. Call the model with what the processor returns, without `spans` and `pairs`."
         )
     options = outputs.decoding if options is None else options
-    return decode_candidates(_scored_candidates_of(outputs), options, given_types, return_all_scores)
+    return decode_candidates(scored_candidates_of(outputs), options, given_types, return_all_scores)
 
 
 def decode_candidates(
@@ -339,7 +339,8 @@ class _Collected:
         return self.sentences
 
 
-def _scored_candidates_of(outputs: "SpertOutput") -> ScoredCandidates:
+def scored_candidates_of(outputs: "SpertOutput") -> ScoredCandidates:
+    """What decoding reads of a whole output, of a forward that looked for entities itself."""
     assert outputs.spans is not None
     assert outputs.entity_logits is not None
     assert outputs.candidate_entities is not None

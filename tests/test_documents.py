@@ -180,6 +180,22 @@ def test_benchmarks_run(benchmark, saved_model, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmarks_of_hosts_and_gpus_run_on_a_cpu(benchmark, saved_model, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps(tiny.RECORDS))
+    flags = ["--dataset", tmp_path, "--batch_size", 2, "--rounds", 1]
+    assert "all, words remembered − tokenizer alone" in benchmark("host_stages", "--model", saved_model, *flags)
+    flags += ["--device", "cpu", "--dtype", "float32", "--sentences", 4, "--single", 1, "--predicted", 8]
+    shown = benchmark("gpu", "--models", saved_model, *flags, "--training_batch_size", 2, "--parts", *GPU_PARTS)
+    for expected in ("model, fixed shapes, 2", "extraction, 2", "encoder alone, ready mask ", "training step"):
+        assert expected in shown
+
+
+GPU_PARTS = ("forward", "extraction", "launches", "training")
+"""All but `predict`, which starts three processes."""
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_graphs_runs(benchmark):
     pytest.importorskip("rdflib")
     shown = benchmark("graphs", "--records", "50", "--names", "20", "--formats", "csv,ttl")

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spert import prediction
+from spert.extraction import workers
 from spert.inference import eager, fixed
 from spert.inference.captured import captured_forward
 from spert.inference.masks import TYPES_WITH_READY_MASKS, encoder_mask, ready_mask, takes_ready_mask
 from spert.prediction import predict, predict_stream
 from tests import tiny
+from tests.extracting import predict_files, run
 from tests.tolerance import assert_close
 
 WORDS = [word for sentence in tiny.SENTENCES for word in sentence]
@@ -195,6 +197,31 @@ def test_graphs_need_a_gpu_and_a_model_of_ours():
         predict_stream(torch.compile(tiny.model(), backend="eager"), tiny.processor(), ["Oslo"], cuda_graphs=True)
 
 
+def test_spert_predict_takes_graphs_to_wherever_a_model_runs(saved_model, tmp_path):
+    """In this process, in others and for standard output; where there is no GPU, it says so."""
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("Ada Park joined Northwind Labs.\n", encoding="utf-8")
+    expected = "expected a model on a CUDA device, got one on cpu"
+    assert expected in predict_files(saved_model, source, target, "--cuda-graphs", code=1)
+    assert expected in run(
+        "predict", "--model", saved_model, "--input", source, "--output", "-", "--cuda-graphs", code=1
+    )
+    assert expected in run("predict", "--model", saved_model, "--text", "Oslo", "--cuda-graphs", code=1)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("num_accelerators", "ranks", "is_cpu"), [(0, "000", True), (1, "000", False), (2, "010", False), (4, "012", False)]
+)
+def test_processes_share_accelerators(num_accelerators, ranks, is_cpu, monkeypatch):
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: num_accelerators > 0)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: num_accelerators)
+    found = [workers._environment(index, 3) for index in range(3)]
+    assert "".join(environment["LOCAL_RANK"] for environment in found) == ranks
+    assert ["ACCELERATE_USE_CPU" in environment for environment in found] == [is_cpu] * 3
+
+
 @pytest.mark.parametrize("model_type", tiny.ENCODERS)
 def test_a_ready_mask_changes_nothing(model_type):
     model = tiny.model(model_type)
@@ -243,3 +270,36 @@ def test_captured_graphs_on_a_gpu():
     for found in scored_by(forward, [batch] * 6):
         assert_close(list(found), wanted)
     assert len(forward._runs) == 1
+
+
+@pytest.mark.parametrize("in_shapes", [False, True])
+def test_nobody_waits_before_the_next_batch_is_launched(in_shapes, monkeypatch):
+    """Up to the count nothing asks the device for a number; afterwards one `tolist` does."""
+    model = tiny.model(max_span_width=2)
+    batch = tiny.processor()(tiny.SENTENCES, is_split_into_words=True)
+    forward = fixed.FixedForward(model, 4) if in_shapes else eager.EagerForward(model)
+    asked = []
+    tolist = torch.Tensor.tolist
+
+    def count(tensor):
+        asked.append(len(tensor))
+        return tolist(tensor)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a synchronisation with the host")
+
+    with torch.inference_mode(), monkeypatch.context() as patched:
+        hidden = model.encoder(batch["input_ids"], attention_mask=batch["attention_mask"])
+        if in_shapes:
+            inputs = fixed.pad_to(batch, forward.sizes_of(batch), 0, pin_memory=False)
+            hidden = model.encoder(inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        patched.setattr(model.encoder, "forward", lambda **kwargs: hidden)  # the encoder itself may do as it likes
+        patched.setattr(eager, "encoder_mask", lambda encoder, on_host, on_device: on_device)
+        patched.setattr(torch.Tensor, "tolist", count)
+        for name in ("item", "nonzero", "numpy", "__bool__", "__int__", "__float__"):
+            patched.setattr(torch.Tensor, name, refuse)
+        started = forward.start(batch)
+        assert asked == []
+        scored = forward.finish(started).wait()
+    assert len(scored.pair_logits) > 0
+    assert asked == [3]

@@ -119,6 +119,7 @@ def make_shards(
     wanted: list[int],
     *,
     batch_size: int,
+    cuda_graphs: bool = False,
     check: Callable[[], None] = lambda: None,
     progress: bool = False,
 ) -> None:
@@ -126,6 +127,7 @@ def make_shards(
 
     Args:
         wanted: their numbers, rising.
+        batch_size, cuda_graphs: as for `predict_stream`.
         check: called for every entry; raises where the work should end.
 
     Raises:
@@ -148,6 +150,7 @@ def make_shards(
         on_overflow=plan.on_overflow,
         sentences_per_window=plan.sentences_per_window,
         return_all_scores=plan.all_scores,
+        cuda_graphs=cuda_graphs,
         **plan.decoding,
     )
     total = sum(len(plan.range_of(shard)) for shard in wanted)
@@ -173,6 +176,7 @@ def maker_of(
     model: str | os.PathLike[str],
     *,
     batch_size: int,
+    cuda_graphs: bool = False,
     check: Callable[[], None],
     device_index: int = 0,
     is_first: bool = True,
@@ -181,6 +185,7 @@ def maker_of(
 
     Args:
         model: its folder.
+        batch_size, cuda_graphs: as for `predict_stream`.
         check: called for every entry; raises where the work should end.
         device_index: of several accelerators.
         is_first: whether this is the process that shows how far the work has come, if there is a terminal.
@@ -203,6 +208,7 @@ def maker_of(
             processor,
             wanted,
             batch_size=batch_size,
+            cuda_graphs=cuda_graphs,
             check=check,
             progress=progress,
         )

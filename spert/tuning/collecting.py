@@ -18,6 +18,7 @@ from ..decoding_spert import (
     DecodedSentence,
     decode,
     resolve_overlaps,
+    scored_candidates_of,
     select_entities,
     select_relations,
     tidy_symmetric_relations,
@@ -151,7 +152,7 @@ class _Collector:
         assert outputs.candidate_entities is not None
         assert outputs.candidate_logits is not None
         assert outputs.entity_logits is not None
-        entities = resolve_overlaps(select_entities(outputs, options), options)
+        entities = resolve_overlaps(select_entities(scored_candidates_of(outputs), options), options)
         relations = select_relations(outputs.candidate_logits.double(), entities, options)
         relations = relations.at(relations.scores.argsort(descending=True, stable=True))
         relations = tidy_symmetric_relations(relations, entities, options)  # keeps the first, now the best, direction
