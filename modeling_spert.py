@@ -473,11 +473,14 @@ class SpertModel(SpertPreTrainedModel):
         parts = EntityParts(mentions, as_head, as_tail)
         if self.context_attention is not None:
             return parts._replace(attention=self.context_attention.scores(states.hidden, sentence, pooled))
-        around = {
-            name: self.pair_classifier.of_part(name, Shared(states.pooler.flat(sentence, pieces)))
-            for name, pieces in self._pieces_around(states, mentions).items()
-        }
-        return parts._replace(before=around.get("before"), after=around.get("after"))
+        around = self._pieces_around(states, mentions)
+        if not around:
+            return parts
+        before, after = (
+            self.pair_classifier.of_part(name, Shared(states.pooler.flat(sentence, around[name])))
+            for name in ("before", "after")
+        )
+        return parts._replace(before=before, after=after)
 
     def score_pairs_of(self, states: SentenceStates, entities: EntityParts, head: Tensor, tail: Tensor) -> Tensor:
         """Score some pairs of entities.

@@ -28,7 +28,7 @@ class Shared(NamedTuple):
 
     Shapes:
         vectors: `(vectors, size)`
-        rows: `(pairs,)`, the row of each pair; `None` where pair `i` has row `i`
+        rows: `(pairs,)`, the vector of each pair; `None` where pair `i` has vector `i`
     """
 
     vectors: Tensor
