@@ -81,7 +81,8 @@ def false_entity_pairs(entity_logits: Tensor, span_labels: Tensor, number: int) 
     Shapes:
         entity_logits: `(batch, spans, 1 + entity types)`; no gradient goes through them
         span_labels: `(batch, spans)`, 0 for no entity, -100 for padding
-        result: `(batch, pairs, 2)`, head and tail as indices of spans; and `(batch, pairs)`, `False` for padding
+        result: `(batch, pairs, 2)`, head and tail as indices of spans, 0 for padding; and `(batch, pairs)`, `False` for
+            padding
     """
     logits = entity_logits.detach()
     is_false = (span_labels == 0) & (logits.argmax(dim=-1) > 0)
@@ -96,8 +97,9 @@ def false_entity_pairs(entity_logits: Tensor, span_labels: Tensor, number: int) 
     chances = (chances.unsqueeze(2) * chances.unsqueeze(1)).masked_fill(~is_pair, -1.0).flatten(1)
     index = chances.sort(dim=1, descending=True, stable=True).indices[:, :number]
     head, tail = index.div(max(most, 1), rounding_mode="floor"), index % max(most, 1)
+    is_pair = is_pair.flatten(1).gather(1, index)
     pairs = torch.stack((spans.gather(1, head), spans.gather(1, tail)), dim=-1)
-    return pairs, is_pair.flatten(1).gather(1, index)
+    return pairs * is_pair.unsqueeze(-1), is_pair
 
 
 def refuse_not_finite(number: int, what: str) -> None:

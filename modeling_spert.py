@@ -330,6 +330,7 @@ class SpertModel(SpertPreTrainedModel):
         if pair_labels is not None and "relation_logits" in fields:
             losses["relation_loss"] = relation_loss(fields["relation_logits"], pair_labels)
         if num_false_entity_pairs and "relation_logits" in fields:
+            assert span_labels is not None
             false_pairs, is_pair = false_entity_pairs(entity_logits, span_labels, num_false_entity_pairs)
             logits = self._score_given_pairs(states, spans, pieces, pooled, entity_logits, false_pairs)
             losses["false_pair_loss"] = false_pair_loss(logits, is_pair, span_labels)

@@ -98,6 +98,19 @@ class TestFalseEntityPairs:
         with pytest.raises(ValueError, match="expected `pairs` and `span_labels` beside `num_false_entity_pairs`"):
             model(batch["input_ids"], batch["word_pieces"], num_false_entity_pairs=10)
 
+    @pytest.mark.parametrize("fields", [{}, tiny.ALL_CHOICES], ids=["paper", "all"])
+    def test_the_model_scores_them_as_given_pairs(self, batch, fields):
+        model = tiny.model(**fields)
+        found = model(**batch, num_false_entity_pairs=10)
+        pairs, is_pair = false_entity_pairs(found.entity_logits, batch["span_labels"], 10)
+        assert is_pair.any()
+        assert not is_pair.all()  # some are padding
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "word_pieces", "cls_piece", "spans")}
+        logits = model(**inputs, pairs=pairs).relation_logits
+        assert_close(found.false_pair_loss, false_pair_loss(logits, is_pair, batch["span_labels"]))
+        found.false_pair_loss.backward()
+        assert all(weights.grad is None or weights.grad.isfinite().all() for weights in model.parameters())
+
 
 class TestParts:
     def test_literal(self):
