@@ -29,8 +29,11 @@ SENTENCES = [*tiny.SENTENCES, ["Oslo"] * 40, ["Ada"], [], ["Ada", "Park"] * 9]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_layer():
-    """Each layer of the encoder is traced anew, as are the widths of spans: one says what two would."""
+def one_layer(saved_model):
+    """Each layer of the encoder is traced anew, as are the widths of spans: one says what two would.
+
+    The model that all tests share is made before, as it always is.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(tiny.ENCODERS, "bert", tiny.ENCODERS["bert"] | {"num_hidden_layers": 1})
         yield
