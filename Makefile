@@ -75,6 +75,7 @@ benchmark: install ## Print the tables of docs/performance.md for CPUs (half an 
 	$(BIN)/python -m benchmarks.host_stages --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --model bert-base --batch_size 2 --sentences 16 --data_dir $(DATA_DIR)/conll04
+	$(BIN)/python -m benchmarks.model_choices --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.reduced_precision --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.bulk_extraction --data_dir $(DATA_DIR)/conll04
