@@ -76,7 +76,8 @@ class SpertConfig(PreTrainedConfig):
         max_span_width (`int`): the widest candidate span at inference and the widest sampled negative, in words
             (paper, section 4.1: 10). Gold spans in training may be wider.
         width_embedding_size (`int`): length of a width embedding (paper, section 4.1: 25).
-        head_dropout (`float`): dropout probability on each joined span or pair vector (paper, section 4.1: 0.1).
+        head_dropout (`float`): dropout probability on each joined span or pair vector (paper, section 4.1: 0.1), and on
+            the hidden layer of a relation head that has one.
         span_pooling (`str`): how the pieces of a span become one vector: `max` (paper), `mean` or `sum` (its ablation).
         relation_context (`str`): what stands for the context of a pair: `localized`, the pooled pieces between the
             two spans, zero where nothing lies between (paper); `full`, the pooled pieces of all words of the

@@ -120,7 +120,10 @@ def read_document(
                 words = _words_of_context(record[field], is_split_into_words, split_words, split_sentences)
             except ValueError as error:
                 raise ValueError(f"field '{field}': {error}") from None
-            document = replace(document, **{field: words})
+            if field == "context_before":
+                document = replace(document, context_before=words)
+            else:
+                document = replace(document, context_after=words)
     return document if entities is None else replace(document, given=_given_entities(document, entities))
 
 

@@ -330,6 +330,7 @@ class SpertModel(SpertPreTrainedModel):
         if pair_labels is not None and "relation_logits" in fields:
             losses["relation_loss"] = relation_loss(fields["relation_logits"], pair_labels)
         if num_false_entity_pairs and "relation_logits" in fields:
+            assert span_labels is not None
             false_pairs, is_pair = false_entity_pairs(entity_logits, span_labels, num_false_entity_pairs)
             logits = self._score_given_pairs(states, spans, pieces, pooled, entity_logits, false_pairs)
             losses["false_pair_loss"] = false_pair_loss(logits, is_pair, span_labels)
@@ -472,11 +473,14 @@ class SpertModel(SpertPreTrainedModel):
         parts = EntityParts(mentions, as_head, as_tail)
         if self.context_attention is not None:
             return parts._replace(attention=self.context_attention.scores(states.hidden, sentence, pooled))
-        around = {
-            name: self.pair_classifier.of_part(name, Shared(states.pooler.flat(sentence, pieces)))
-            for name, pieces in self._pieces_around(states, mentions).items()
-        }
-        return parts._replace(**around)
+        around = self._pieces_around(states, mentions)
+        if not around:
+            return parts
+        before, after = (
+            self.pair_classifier.of_part(name, Shared(states.pooler.flat(sentence, around[name])))
+            for name in ("before", "after")
+        )
+        return parts._replace(before=before, after=after)
 
     def score_pairs_of(self, states: SentenceStates, entities: EntityParts, head: Tensor, tail: Tensor) -> Tensor:
         """Score some pairs of entities.

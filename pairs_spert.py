@@ -28,15 +28,15 @@ class Shared(NamedTuple):
 
     Shapes:
         vectors: `(vectors, size)`
-        index: `(pairs,)`, the row of each pair; `None` where pair `i` has row `i`
+        rows: `(pairs,)`, the vector of each pair; `None` where pair `i` has vector `i`
     """
 
     vectors: Tensor
-    index: Tensor | None = None
+    rows: Tensor | None = None
 
     def of_pairs(self) -> Tensor:
         """The vector of each pair: `(pairs, size)`."""
-        return self.vectors if self.index is None else self.vectors.index_select(0, self.index)
+        return self.vectors if self.rows is None else self.vectors.index_select(0, self.rows)
 
 
 def entity_parts(config: "SpertConfig") -> dict[str, int]:
@@ -128,7 +128,7 @@ class PairClassifier(nn.Module):
         Shapes:
             result: `(pairs, first layer's outputs)`, float32
         """
-        return Shared(_product(part.vectors, self.weights()[name]), part.index).of_pairs()
+        return Shared(_product(part.vectors, self.weights()[name]), part.rows).of_pairs()
 
     def of_sums(self, sums: Tensor) -> Tensor:
         """The logits of pairs whose parts are summed up.

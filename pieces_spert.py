@@ -67,12 +67,12 @@ def tokenize(
     Raises:
         ValueError: a word has no piece, and the tokenizer has no unknown piece.
     """
-    words = dict.fromkeys(itertools.chain.from_iterable(sentences))
+    distinct = dict.fromkeys(itertools.chain.from_iterable(sentences))
     pieces_of: dict[str, list[int]] = {} if remembered is None else remembered
-    unread = [word for word in words if word not in pieces_of]
+    unread = [word for word in distinct if word not in pieces_of]
     if pieces_of and len(pieces_of) + len(unread) > MOST_REMEMBERED:
         pieces_of.clear()
-        unread = list(words)
+        unread = list(distinct)
     pieces_of.update(_pieces_of_words(tokenizer, unread))
     before, after, first = special.before, special.after, len(special.before)
     tokenized = []

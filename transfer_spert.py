@@ -87,8 +87,8 @@ def _copy_pair_layers(
         is_of_types = name in ("head_types", "tail_types")
         columns = entity_rows if is_of_types else [(column, column) for column in range(to.shape[1])]
         _copy_block(of, to, outputs, columns)
-    for to, of in outputs:
-        ours.first_layer.bias[to] = theirs.first_layer.bias[of]
+    for row, of_row in outputs:
+        ours.first_layer.bias[row] = theirs.first_layer.bias[of_row]
     if ours.hidden is not None:
         _copy_rows(theirs.linear, ours.linear, relation_rows)
     for name in ("distance_embeddings", "context_attention"):

@@ -10,6 +10,7 @@ For each model, on CoNLL04's training sentences in bfloat16:
 * extraction end to end, texts to dictionaries, as a stream of many sentences, with and without graphs;
 * the textbook's way, one sentence at a time, which stands in for the original implementation (its forward alone,
   without its reading and writing, so that it is faster here than there);
+* the pieces that the encoder reads for each one that a sentence has, in windows as a stream reads them;
 * launches and synchronisations of a batch;
 * a training step against the encoder's own;
 * `spert predict` in one process and in two on the same GPU.
@@ -21,6 +22,7 @@ graphs: `--device cpu --dtype float32` with a few sentences.
 import argparse
 import itertools
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -40,14 +42,14 @@ from spert.batches_spert import SpertBatch
 from spert.corpora import load_corpus
 from spert.inference.captured import captured_forward
 from spert.inference.eager import EagerForward, Forward, run_ahead
-from spert.inference.fixed import FixedForward
+from spert.inference.fixed import WORD_STEP, FixedForward, rounded_pieces
 from spert.inference.masks import encoder_mask
 from spert.modeling_spert import SpertModel
-from spert.prediction import predict_stream
+from spert.prediction import LOOK_AHEAD, predict_stream
 from spert.processing_spert import SpertProcessor
 from spert.training.output import save_model
 
-PARTS = ("forward", "extraction", "launches", "training", "predict")
+PARTS = ("padding", "forward", "extraction", "launches", "training", "predict")
 GOALS = {
     "bert-base": "forward 0.90 of the encoder's rate, extraction 0.80, a training step at most 1.10 × the encoder's",
     "minilm": "forward 0.80 of the encoder's rate",
@@ -78,6 +80,8 @@ def main() -> None:
         title = f"{name.rstrip('/').rsplit('/', 1)[-1]}, {arguments.dtype}"
         print(f"\n{title}. Goals: {GOALS.get(name, 'those of bert-base')}.", flush=True)
         model, processor = load_model(flags, corpus)
+        if "padding" in arguments.parts:
+            print_padding(flags, title, model, processor, sentences)
         rate = 0.0
         if "forward" in arguments.parts:
             rate = measure_forward(flags, title, model, processor, sentences)
@@ -103,6 +107,34 @@ def forwards_of(model: SpertModel, size: int, rows: int) -> dict[str, Forward]:
     if model.device.type == "cuda":
         return {"launched ahead": EagerForward(model), "captured graphs": captured_forward(model, size)}
     return {"launched ahead": EagerForward(model), "fixed shapes": FixedForward(model, min(size, rows))}
+
+
+def print_padding(
+    arguments: argparse.Namespace, title: str, model: SpertModel, processor: SpertProcessor, sentences: list[Any]
+) -> None:
+    """How much is padding, and how many shapes there are."""
+    sizes = sorted(((len(row.input_ids), len(row.words)) for row in processor.encode(sentences)), reverse=True)
+    held = sum(pieces for pieces, _ in sizes)
+    ways: dict[str, Callable[[int], int]] = {
+        "as they are": lambda pieces: pieces,
+        "fixed shapes": lambda pieces: rounded_pieces(pieces, model.config.max_pieces),
+        "multiples of 8": lambda pieces: -(-pieces // 8) * 8,
+    }
+    rows = []
+    for size in arguments.batch_size:
+        shuffled = random.Random(0).sample(sizes, len(sizes))
+        windows = [
+            sorted(shuffled[first : first + LOOK_AHEAD * size], reverse=True)
+            for first in range(0, len(shuffled), LOOK_AHEAD * size)
+        ]
+        batches = [window[first : first + size] for window in windows for first in range(0, len(window), size)]
+        for name, padded in ways.items():
+            read = sum(len(batch) * padded(batch[0][0]) for batch in batches)
+            words = [-(-max(words for _, words in batch) // WORD_STEP) * WORD_STEP for batch in batches]
+            shapes = {(padded(batch[0][0]), number) for batch, number in zip(batches, words)}
+            rows.append([name, size, f"{read / held:.3f}", len(shapes), len(batches)])
+    header = ["Padded", "batch", "pieces read ÷ held", "shapes", "of batches"]
+    print_table(f"{title}: {len(sentences)} sentences in windows of {LOOK_AHEAD} batches", header, rows)
 
 
 @torch.inference_mode()

@@ -187,11 +187,17 @@ def test_the_benchmarks_of_hosts_and_gpus_run_on_a_cpu(benchmark, saved_model, t
     assert "all, words remembered − tokenizer alone" in benchmark("host_stages", "--model", saved_model, *flags)
     flags += ["--device", "cpu", "--dtype", "float32", "--sentences", 4, "--single", 1, "--predicted", 8]
     shown = benchmark("gpu", "--models", saved_model, *flags, "--training_batch_size", 2, "--parts", *GPU_PARTS)
-    for expected in ("model, fixed shapes, 2", "extraction, 2", "encoder alone, ready mask ", "training step"):
+    for expected in (
+        "model, fixed shapes, 2",
+        "extraction, 2",
+        "encoder alone, ready mask ",
+        "training step",
+        "multiples of 8",
+    ):
         assert expected in shown
 
 
-GPU_PARTS = ("forward", "extraction", "launches", "training")
+GPU_PARTS = ("padding", "forward", "extraction", "launches", "training")
 """All but `predict`, which starts three processes."""
 
 

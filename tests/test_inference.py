@@ -1,5 +1,7 @@
 """Forwards in halves and in fixed shapes, on a CPU: the same code that a GPU runs, without its streams and graphs."""
 
+import doctest
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -31,6 +33,11 @@ def plain(model, batch):
     return [sentence, *rows, outputs.candidate_counts, outputs.candidate_logits]
 
 
+def test_examples():
+    assert doctest.testmod(fixed).attempted == 1
+    assert doctest.testmod(fixed).failed == 0
+
+
 @pytest.mark.parametrize("model_type", tiny.ENCODERS)
 def test_halves_and_fixed_shapes_give_what_the_model_gives(model_type):
     model, processor = tiny.model(model_type, max_span_width=3), tiny.processor(model_type)
@@ -44,7 +51,7 @@ def test_halves_and_fixed_shapes_give_what_the_model_gives(model_type):
         for found, wanted in zip(scored_by(forward, batches), expected, strict=True):
             assert_close(list(found), wanted)
     assert in_shapes.num_overflows == 0
-    # The last batch has the shape of the second, and the one sentence is too few rows to have a shape.
+    # The last batch has the shape of the second, and one sentence is too few rows to have a shape.
     assert [(sizes.rows, sizes.words) for sizes in in_shapes._runs] == [(4, 8), (4, 16)]
 
 
@@ -101,6 +108,19 @@ def test_room_grows_once():
     assert num_pairs <= 4 * forward.pairs_per_row < 2 * num_pairs
 
 
+def test_where_hardly_anything_fits_all_is_run_as_it_is(monkeypatch):
+    model, processor = tiny.model(max_span_width=2), tiny.processor()
+    batch = processor(tiny.SENTENCES, is_split_into_words=True)
+    expected = plain(model, batch)
+    monkeypatch.setattr(fixed, "FREE_OVERFLOWS", 2)
+    monkeypatch.setattr(fixed, "CANDIDATE_CHUNK_ELEMENTS", {"cpu": 32})  # room for one pair of these states
+    forward = fixed.FixedForward(model, rows=4)
+    for found in scored_by(forward, [batch] * 8):
+        assert_close(list(found), expected)
+    assert forward.num_overflows == 4  # three, and the one that was ahead
+    assert forward.sizes_of(batch) is None
+
+
 def test_frequent_shapes_are_prepared_and_others_run_as_they_are(monkeypatch):
     model, processor = tiny.model(), tiny.processor()
     batch = processor(tiny.SENTENCES, is_split_into_words=True)
@@ -123,12 +143,13 @@ def test_frequent_shapes_are_prepared_and_others_run_as_they_are(monkeypatch):
         )
 
 
-@pytest.mark.parametrize("in_shapes", [False, True])
-def test_predict_runs_ahead(in_shapes, monkeypatch):
+@pytest.mark.parametrize(("in_shapes", "fields"), [(False, {}), (True, {}), (False, tiny.ALL_CHOICES)])
+def test_predict_runs_ahead(in_shapes, fields, monkeypatch):
     """As on a GPU: launched ahead, decoded in a thread; with windows, given entities and all scores."""
-    model, processor = tiny.model(max_span_width=1), tiny.processor()
+    model, processor = tiny.model(max_span_width=1, **fields), tiny.processor()
     texts = [*tiny.SENTENCES, "Ada Park joined Northwind Labs. Oslo is quiet.", "", [], WORDS * 4]
     texts += [{"tokens": tiny.SENTENCES[0], "entities": [{"word_start": 0, "word_end": 2, "type": "Place"}]}]
+    texts[-1]["entities"] += [{"word_start": 6, "word_end": 7}]
     expected = predict(model, processor, texts, batch_size=3, return_all_scores=True)
     assert any("windows" in result for result in expected)
     launched = []
@@ -278,6 +299,8 @@ def test_nobody_waits_before_the_next_batch_is_launched(in_shapes, monkeypatch):
     model = tiny.model(max_span_width=2)
     batch = tiny.processor()(tiny.SENTENCES, is_split_into_words=True)
     forward = fixed.FixedForward(model, 4) if in_shapes else eager.EagerForward(model)
+    if in_shapes:
+        forward.entities_per_row, forward.pairs_per_row = 64, 2048
     asked = []
     tolist = torch.Tensor.tolist
 

@@ -1,5 +1,8 @@
 """A forward in a fixed shape as one CUDA graph: the host launches it at once, whatever it holds."""
 
+import weakref
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,11 +18,15 @@ class CapturedForwards:
     """Captures forwards of one model; their memory is shared, since one runs at a time."""
 
     def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+        self._alive: weakref.WeakSet[CapturedForward] = weakref.WeakSet()
 
     def prepare(self, model: SpertModel, sizes: Sizes) -> "CapturedForward":
         """Capture a shape."""
-        return CapturedForward(model, sizes, self._pool)
+        # A pool lives as long as one of its graphs.
+        pool = next((captured.graph.pool() for captured in self._alive), None)
+        captured = CapturedForward(model, sizes, pool)
+        self._alive.add(captured)
+        return captured
 
 
 class CapturedForward:
@@ -28,10 +35,10 @@ class CapturedForward:
     Args:
         model: in evaluation mode, on a CUDA device; its weights may change their values, and must not move.
         sizes: the shape.
-        pool: the memory that graphs share.
+        pool: the memory that graphs share. Default: its own.
     """
 
-    def __init__(self, model: SpertModel, sizes: Sizes, pool: object):
+    def __init__(self, model: SpertModel, sizes: Sizes, pool: Any = None):
         device = model.device
         shapes = {
             "input_ids": (sizes.rows, sizes.pieces),
@@ -49,16 +56,16 @@ class CapturedForward:
                 for _ in range(_WARM_UPS):
                     forward_in_shape(model, self._inputs, sizes)
             torch.cuda.current_stream().wait_stream(aside)
-            self._graph = torch.cuda.CUDAGraph()
+            self.graph = torch.cuda.CUDAGraph()
             # Other threads wait for events and allocate meanwhile, which is none of this graph's business.
-            with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
                 self._outputs = forward_in_shape(model, self._inputs, sizes)
 
     def __call__(self, inputs: dict[str, Tensor]) -> FixedOutputs:
         """Run a batch. What it gives is written over by the next call."""
         for name, tensor in inputs.items():
             self._inputs[name].copy_(tensor, non_blocking=True)
-        self._graph.replay()
+        self.graph.replay()
         return self._outputs
 
 

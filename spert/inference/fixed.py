@@ -15,20 +15,29 @@ from torch.nn import functional
 from ..batches_spert import SpertBatch
 from ..candidates_spert import ScoredCandidates, refuse_not_finite
 from ..encoders_spert import encoder_max_pieces
-from ..modeling_spert import SpertModel
+from ..heads_spert import limit_of
+from ..modeling_spert import CANDIDATE_CHUNK_ELEMENTS, SpertModel
 from ..spans_spert import ordered_pairs
 from .eager import EagerForward, Scored, Started
 from .masks import ready_mask, takes_ready_mask
 from .transfers import HostCopy, to_device
 
-FINE_STEP, COARSE_STEP, COARSE_FROM = 8, 32, 128
-"""Pieces and words are padded to multiples of the fine step, from `COARSE_FROM` on of the coarse one."""
+PIECE_STEPS, LAST_PIECE_STEP = ((64, 2), (128, 4)), 16
+"""Up to 64 pieces are padded to a multiple of 2, and so on: few shapes come about, and little more is read than without
+them (`python -m benchmarks.gpu --parts padding`).
+"""
+
+WORD_STEP = 8
+"""Words are padded to a multiple of this."""
 
 ENTITIES_PER_ROW, PAIRS_PER_ROW = 8, 32
 """Room for entities and pairs at first: twice as many as a sentence of CoNLL04 has."""
 
 MOST_ENTITIES_PER_ROW, MOST_PAIRS_PER_ROW = 64, 1024
-"""Room grows up to here."""
+"""Room grows up to here, and as long as the pairs fit into one of the model's chunks (`CANDIDATE_CHUNK_ELEMENTS`)."""
+
+MOST_OVERFLOWS, FREE_OVERFLOWS = 0.1, 16
+"""Where more than this share of the batches do not fit, after those that let the room grow, all are run as they are."""
 
 MOST_SHAPES = 64
 """Shapes that are kept; batches of other shapes run as they are."""
@@ -74,14 +83,17 @@ class StartedFixed(NamedTuple):
     outputs: HostCopy
 
 
-def rounded_size(number: int, most: int | None = None) -> int:
-    """The size that a number of pieces or words is padded to.
+def rounded_pieces(number: int, most: int | None = None) -> int:
+    """The number of pieces that a row is padded to.
 
-    >>> [rounded_size(number) for number in (1, 8, 9, 129)], rounded_size(500, most=512), rounded_size(510, most=511)
-    ([8, 8, 16, 160], 512, 511)
+    >>> [rounded_pieces(number) for number in (1, 64, 65, 129)], rounded_pieces(500, 512), rounded_pieces(510, 511)
+    ([2, 64, 68, 144], 512, 511)
+
+    Args:
+        most: pieces that the encoder takes. Default: any number.
     """
-    step = FINE_STEP if number <= COARSE_FROM else COARSE_STEP
-    size = max(1, -(-number // step)) * step
+    step = next((step for largest, step in PIECE_STEPS if number <= largest), LAST_PIECE_STEP)
+    size = -(-number // step) * step
     return size if most is None else max(number, min(size, most))
 
 
@@ -122,7 +134,7 @@ def forward_in_shape(model: SpertModel, inputs: dict[str, Tensor], sizes: Sizes)
     # Past the last entity stand some span and some pair: whoever reads the numbers leaves them out.
     position = counted.entity_positions(sizes.entities).clamp(max=sizes.rows * num_spans - 1)
     sentence, span = position.div(num_spans, rounding_mode="floor"), position % num_spans
-    spans = counted.spans[sentence, span]
+    spans, logits = counted.spans[sentence, span], counted.entity_logits[sentence, span]
     if model.pair_classifier is None:
         pair_logits = counted.entity_logits.new_zeros((sizes.pairs, 0))
     else:
@@ -130,14 +142,10 @@ def forward_in_shape(model: SpertModel, inputs: dict[str, Tensor], sizes: Sizes)
         counts = functional.pad(counted.counts, (0, 1), value=sizes.pairs + 1)
         pairs = ordered_pairs(counts, torch.arange(sizes.pairs, device=counts.device))
         head, tail = (index.clamp(max=sizes.entities - 1) for index in pairs)
-        probabilities = None
-        if model.config.entity_type_features:
-            probabilities = counted.entity_logits[sentence, span].softmax(dim=-1)
+        probabilities = logits.softmax(dim=-1) if model.config.entity_type_features else None
         entities = model.read_entities(states, sentence, spans, probabilities)
         pair_logits = model.score_pairs_of(states, entities, head, tail)
-    return FixedOutputs(
-        counted.numbers, counted.counts, sentence, spans, counted.entity_logits[sentence, span], pair_logits
-    )
+    return FixedOutputs(counted.numbers, counted.counts, sentence, spans, logits, pair_logits)
 
 
 class FixedForward:
@@ -161,12 +169,14 @@ class FixedForward:
         self.rows = rows
         self.eager = EagerForward(model)
         self.entities_per_row, self.pairs_per_row = ENTITIES_PER_ROW, PAIRS_PER_ROW
-        self.num_overflows = 0
+        self.num_started = self.num_overflows = 0
         self._prepare = prepare or run_in_shape
         self._seen_before = seen_before
         self._seen: dict[Sizes, int] = {}
         self._runs: dict[Sizes, Callable[[dict[str, Tensor]], FixedOutputs]] = {}
         self._max_pieces = encoder_max_pieces(model.config.encoder_config)
+        numbers = limit_of(CANDIDATE_CHUNK_ELEMENTS, model.device)
+        self._most_pairs = max(1, numbers // model.config.encoder_config.hidden_size)
 
     def start(self, batch: SpertBatch) -> StartedFixed | Started:
         """Launch a batch."""
@@ -174,6 +184,7 @@ class FixedForward:
         run = None if sizes is None else self._run_of(sizes)
         if sizes is None or run is None:
             return self.eager.start(batch)
+        self.num_started += 1
         pad_piece = self.model.config.encoder_config.pad_token_id or 0
         inputs = pad_to(batch, sizes, pad_piece, pin_memory=self.model.device.type == "cuda")
         return StartedFixed(batch, sizes, HostCopy(run(inputs)))
@@ -203,9 +214,12 @@ class FixedForward:
         (num_rows, num_pieces), num_words = batch["input_ids"].shape, batch["word_pieces"].shape[1]
         if "given_entities" in batch or num_words == 0 or not self.rows <= 2 * num_rows <= 2 * self.rows:
             return None
-        pieces = rounded_size(num_pieces, self._max_pieces)
-        entities, pairs = self.rows * self.entities_per_row, self.rows * self.pairs_per_row
-        return Sizes(self.rows, pieces, rounded_size(num_words), entities, pairs)
+        if self.num_overflows > FREE_OVERFLOWS + self.num_started * MOST_OVERFLOWS:
+            return None
+        pieces, words = rounded_pieces(num_pieces, self._max_pieces), -(-num_words // WORD_STEP) * WORD_STEP
+        entities = self.rows * self.entities_per_row
+        pairs = min(self.rows * self.pairs_per_row, self._most_pairs)
+        return Sizes(self.rows, pieces, words, entities, pairs)
 
     def _run_of(self, sizes: Sizes) -> Callable[[dict[str, Tensor]], FixedOutputs] | None:
         if sizes not in self._runs:

@@ -5,16 +5,21 @@ truth values to the attention, which each layer turns into numbers. The host kno
 numbers are the same in every layer.
 """
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 TYPES_WITH_READY_MASKS = frozenset({"bert", "distilbert", "electra", "roberta", "xlm-roberta"})
 """Encoders that hand a mask of four dimensions to their attention as it is. Others make several of it (ModernBERT), or
 attention of their own (DeBERTa).
 """
 
+_ALIGNMENT = 16
+"""Numbers from one row of a mask to the next are a multiple of this."""
 
-def takes_ready_mask(encoder: nn.Module) -> bool:
+
+def takes_ready_mask(encoder: Any) -> bool:
     """Whether an encoder takes the mask of `ready_mask`."""
     config = encoder.config
     is_sdpa = getattr(config, "_attn_implementation", None) == "sdpa"
@@ -33,12 +38,14 @@ def ready_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
         result: `(batch, 1, pieces, pieces)`; all queries share their numbers
     """
     batch_size, num_pieces = attention_mask.shape
-    added = torch.zeros(attention_mask.shape, dtype=dtype, device=attention_mask.device)
+    # Attention on a GPU copies a mask in every layer whose rows do not begin where it reads best.
+    length = -(-num_pieces // _ALIGNMENT) * _ALIGNMENT
+    added = torch.zeros((batch_size, length), dtype=dtype, device=attention_mask.device)[:, :num_pieces]
     added.masked_fill_(attention_mask == 0, float("-inf"))
     return added[:, None, None].expand(batch_size, 1, num_pieces, num_pieces)
 
 
-def encoder_mask(encoder: nn.Module, on_host: Tensor, on_device: Tensor) -> Tensor | None:
+def encoder_mask(encoder: Any, on_host: Tensor, on_device: Tensor) -> Tensor | None:
     """The mask to call an encoder with.
 
     Args:

@@ -6,6 +6,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..modeling_spert import SpertModel
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 class WeightAverage(AveragedModel):
     """A copy of a model, `module`, whose weights follow those of the model in training.
@@ -26,7 +28,7 @@ class WeightAverage(AveragedModel):
         self.decay = decay
         self.module.requires_grad_(False).eval()
 
-    def _follow(self, averages: list[Tensor], weights: list[Tensor], updates: Tensor | int) -> None:
+    def _follow(self, averages: Tensors, weights: Tensors, updates: Tensor | int) -> None:
         """Torch calls this from the second update on; `updates` counts those before it."""
         step = int(updates) + 1
         torch._foreach_lerp_(averages, weights, 1 - min(self.decay, step / (9 + step)))

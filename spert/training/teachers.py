@@ -42,7 +42,7 @@ class Teachers:
     def to(self, device: torch.device) -> "Teachers":
         """Move them to a device."""
         for model in self.models:
-            model.to(device)
+            model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its own types
         return self
 
     @torch.no_grad()
