@@ -72,6 +72,7 @@ benchmark: install ## Print the tables of docs/performance.md for CPUs (half an 
 	for words in 100 200 400; do \
 	  $(BIN)/python -m benchmarks.extraction_speed --words $$words --sentences 32 --rounds 5 || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.host_stages --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --model bert-base --batch_size 2 --sentences 16 --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.model_choices --model $(MODEL) --data_dir $(DATA_DIR)/conll04

@@ -87,11 +87,9 @@ def sentence_of(result: Mapping[str, Any], start: int) -> tuple[int | None, int,
 
     Where a result has no sentences (its words came split), the whole text is one, and has no number.
     """
-    number = 0
-    for first, last in result.get("sentences") or ():
+    for number, (first, last) in enumerate(result.get("sentences") or ()):
         if first <= start < last:
             return number, first, last
-        number += 1
     return None, 0, len(result["text"])
 
 

@@ -6,7 +6,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..modeling_spert import SpertModel
 
-
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
