@@ -26,6 +26,7 @@ from .commands.study import study
 from .commands.summary import summary
 from .commands.train import train
 from .commands.tune import tune
+from .terminal import visible_lines
 
 
 class SuggestingCommand(TyperCommand):
@@ -108,7 +109,7 @@ def main() -> None:
         )
         sys.exit(1)
     except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
-        typer.echo(f"spert: {error}", err=True)
+        typer.echo(f"spert: {visible_lines(str(error))}", err=True)
         sys.exit(1)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .evaluation.report import score_text
+from .terminal import visible
 
 _STYLES = ("cyan", "yellow", "green", "magenta", "red", "blue")
 _WIDTH = 100
@@ -50,27 +51,6 @@ def print_result(console: Console, result: Mapping[str, Any], title: str | None 
     if not result["entities"]:
         console.print(Text(" " * _MARGIN + "nothing found", style="dim"))
     console.print()
-
-
-def visible(text: str) -> str:
-    r"""A text whose control characters can be seen, so that none of them reaches the terminal; its length is the same.
-
-    >>> visible("a\tb\x1b[31m")
-    'a b␛[31m'
-    """
-    return "".join(map(_visible_character, text)) if not text.isprintable() else text
-
-
-def _visible_character(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character.isspace():
-        return " "
-    if ord(character) < 32:
-        return chr(0x2400 + ord(character))
-    if character in "\u200c\u200d":  # joiners: parts of words and emoji
-        return character
-    return "\ufffd"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from spert.cli import main
+from spert.evaluation.report import print_scores
+from spert.evaluation.scores import compute_scores
 from spert.files import by_number, matching
-from spert.showing import print_result, visible
+from spert.showing import print_result
+from spert.terminal import visible
 from spert.training.flags import parse_arguments
 from tests import tiny
 from tests.extracting import lines, run, written
@@ -84,6 +87,19 @@ def test_commands_that_need_no_model_import_little(tmp_path):
         text=True,
     )
     assert int(done.stdout) < 600
+
+
+def test_names_do_not_steer_the_terminal(capsys, tmp_path, monkeypatch):
+    name = "Per\x1b[31mson"
+    record = {"tokens": ["Ada"], "entities": [{"type": name, "start": 0, "end": 1}], "relations": []}
+    print_scores(compute_scores([record], [record]), name)
+    monkeypatch.setattr("sys.argv", ["spert", "show", str(tmp_path / name)])
+    with pytest.raises(SystemExit):
+        main()
+    out, err = capsys.readouterr()
+    assert "Per␛[31mson" in out
+    assert "Per␛[31mson" in err
+    assert "\x1b" not in out + err
 
 
 class TestPredict:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..terminal import visible_lines
 from .corpus_convert import convert
 from .corpus_split import split
 from .corpus_suggest import suggest
@@ -22,7 +23,9 @@ def stats(
     from ..corpora.statistics import markdown_of
 
     corpus = load_corpus(dataset, data_dir)
-    typer.echo(CARDS.get(dataset, "{tables}").strip().format(tables=markdown_of(corpus, types_of(corpus))))
+    typer.echo(
+        visible_lines(CARDS.get(dataset, "{tables}").strip().format(tables=markdown_of(corpus, types_of(corpus))))
+    )
 
 
 @app.command()
@@ -60,7 +63,7 @@ def check(
     )
     for kind, lines in (("error", findings.errors), ("warning", findings.warnings)):
         for line in lines:
-            typer.echo(f"{kind}: {line}")
+            typer.echo(f"{kind}: {visible_lines(line)}")
     typer.echo(f"{len(findings.errors)} error(s), {len(findings.warnings)} warning(s).")
     if findings.errors:
         raise typer.Exit(1)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from ..terminal import cell
 from .report import TASK_TITLES, is_main, score_text
 from .scores import AVERAGES, FIGURES, TASKS, Record, count_by_sentence
 
@@ -129,7 +129,7 @@ def print_comparison(comparison: Mapping[str, Any], names: Sequence[str], consol
     console = console or Console(width=140)
     runs = [f"{name} ({number} run{'s' if number > 1 else ''})" for name, number in zip(names, comparison["runs"])]
     numbers = f"{comparison['sentences']} sentences, {comparison['resamples']} resamples"
-    console.print(escape(f"First: {runs[0]}. Second: {runs[1]}. {numbers}."))
+    console.print(cell(f"First: {runs[0]}. Second: {runs[1]}. {numbers}."))
     columns = ("First", "Second", "Difference", f"{CONFIDENCE:.0%} interval", "p")
     table = Table(title="Scores", title_justify="left")
     _add_columns(table, ("Task", "Average", "Figure"), columns)
@@ -148,7 +148,7 @@ def print_comparison(comparison: Mapping[str, Any], names: Sequence[str], consol
                 " + ".join(f"{row[name][what]:.4g}" for what in ("correct", "spurious", "missed"))
                 for name in ("found_by_first", "found_by_second")
             ]
-            table.add_row(TASK_TITLES[task], escape(kind), *_cells(row), *found, style=_style(row))
+            table.add_row(TASK_TITLES[task], cell(kind), *_cells(row), *found, style=_style(row))
         table.add_section()
     console.print(table)
 

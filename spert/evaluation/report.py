@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from ..terminal import cell
 from .scores import AVERAGES, FIGURES, GOLD_ENTITIES, OFF_WORD_BORDERS, TASKS
 
 TASK_TITLES = {"ner": "entities", "rel_boundary": "relations, boundaries", "rel_strict": "relations, strict"}
@@ -50,7 +50,7 @@ def print_scores(scores: Mapping[str, Any], title: str | None = None, console: C
         return
     console = console or Console()
     if title:
-        console.print(f"\n[bold]{escape(title)}[/bold]")
+        console.print(f"\n[bold]{cell(title)}[/bold]")
     for task in TASKS:
         table = Table(title=_EXPLAINED[task], title_justify="left")
         table.add_column("Type")
@@ -58,7 +58,7 @@ def print_scores(scores: Mapping[str, Any], title: str | None = None, console: C
             table.add_column(name, justify="right")
         per_type = scores[f"{task}_per_type"]
         for kind, values in per_type.items():
-            table.add_row(escape(kind), *(score_text(values[name]) for name in FIGURES), str(values["support"]))
+            table.add_row(cell(kind), *(score_text(values[name]) for name in FIGURES), str(values["support"]))
         table.add_section()
         support = sum(values["support"] for values in per_type.values())
         for average in AVERAGES:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, create_model
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..files import by_number
 from ..schemas import PARTIAL, Share, read_checked
+from ..terminal import cell
 from .report import is_main, score_text
 from .scores import AVERAGES, FIGURES, TASKS
 
@@ -143,12 +143,12 @@ def print_summary(summary: Mapping[str, Any], title: str, console: Console | Non
     console = console or Console(width=160)
     columns = [f"{task}_micro_{figure}" for task in TASKS for figure in FIGURES]
     for kind, content in summary.items():
-        table = Table(title=escape(f"{title}: micro scores, {kind}"), title_justify="left")
+        table = Table(title=cell(f"{title}: micro scores, {kind}"), title_justify="left")
         table.add_column("Run", overflow="fold")
         for column in columns:
             table.add_column(column.replace("_micro_", " ").replace("_", " "), justify="right")
         for run, scores in content["runs"].items():
-            table.add_row(escape(run), *(score_text(scores[column]) for column in columns))
+            table.add_row(cell(run), *(score_text(scores[column]) for column in columns))
         table.add_section()
         for name in ("mean", "deviation"):
             if name in content:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..evaluation.report import score_text
+from ..terminal import cell
 from .ladder import RUNGS, THRESHOLD, THRESHOLD_TITLE
 from .proposals import LABELS
 
@@ -16,7 +16,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     """Print the classes of mistakes and the oracle ladder of the first system of a report."""
     console = console or Console(width=100)
     (system,) = report["systems"][:1]
-    console.print(f"\n[bold]{escape(report['title'])}, {report['sentences']} sentences[/bold]")
+    console.print(f"\n[bold]{cell(report['title'])}, {report['sentences']} sentences[/bold]")
     table = Table(title="Classes of mistakes", title_justify="left")
     table.add_column("Task")
     table.add_column("Class")

@@ -1,11 +1,11 @@
 """What tuning found, as tables for the terminal."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..evaluation.report import score_text
 from ..evaluation.scores import FIGURES
+from ..terminal import cell
 from .choosing import FOLDS, LEAST_GOLD, REPEATS, Choice, Score
 from .tuner import Calibrated, Thresholds, Tuned
 
@@ -13,7 +13,7 @@ from .tuner import Calibrated, Thresholds, Tuned
 def print_tuning(tuned: Tuned, title: str, console: Console | None = None) -> None:
     """Print temperatures, cross-validated scores and thresholds."""
     console = console or Console()
-    console.print(f"\n[bold]{escape(title)}[/bold]")
+    console.print(f"\n[bold]{cell(title)}[/bold]")
     console.print(_temperatures(tuned.entity_temperature, tuned.relation_temperature))
     console.print(_cross_validated(tuned))
     console.print(_on_split(tuned))
@@ -22,7 +22,7 @@ def print_tuning(tuned: Tuned, title: str, console: Console | None = None) -> No
     console.print(_thresholds(tuned.relations, "Relation thresholds"))
     rare = [kind for kind, number in tuned.relations.gold.items() if number < LEAST_GOLD]
     if tuned.relations.choice == Choice.by_type and rare:
-        console.print(f"Fewer than {LEAST_GOLD} gold relations, so the common threshold: {escape(', '.join(rare))}")
+        console.print(f"Fewer than {LEAST_GOLD} gold relations, so the common threshold: {cell(', '.join(rare))}")
 
 
 def _temperatures(entities: Calibrated, relations: Calibrated) -> Table:
@@ -76,5 +76,5 @@ def _thresholds(thresholds: Thresholds, title: str) -> Table:
     for column in ("Type", "Gold", "Untuned, at the new temperature", "Tuned"):
         table.add_column(column, justify="left" if column == "Type" else "right")
     for kind, after in thresholds.after.items():
-        table.add_row(escape(kind), str(thresholds.gold[kind]), f"{thresholds.before[kind]:g}", f"{after:g}")
+        table.add_row(cell(kind), str(thresholds.gold[kind]), f"{thresholds.before[kind]:g}", f"{after:g}")
     return table
