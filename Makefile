@@ -33,7 +33,7 @@ demo: install ## Train on the shipped corpus, score, and extract from a sentence
 	$(BIN)/python examples/extract.py $(DEMO_DIR) "$(DEMO_SENTENCE)"
 
 test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 fuzz: install ## Corrupt every field of every kind of file: a table of what was refused, read rightly, or went wrong.
 	$(BIN)/python -m tests.fuzz
@@ -72,8 +72,10 @@ benchmark: install ## Print the tables of docs/performance.md for CPUs (half an 
 	for words in 100 200 400; do \
 	  $(BIN)/python -m benchmarks.extraction_speed --words $$words --sentences 32 --rounds 5 || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.host_stages --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.training_speed --model bert-base --batch_size 2 --sentences 16 --data_dir $(DATA_DIR)/conll04
+	$(BIN)/python -m benchmarks.model_choices --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.reduced_precision --model $(MODEL) --data_dir $(DATA_DIR)/conll04
 	$(BIN)/python -m benchmarks.bulk_extraction --data_dir $(DATA_DIR)/conll04

@@ -1,12 +1,15 @@
 """Encoded sentences to padded tensors, and which of them share a batch."""
 
-from collections.abc import Sequence
+import itertools
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from transformers import BatchEncoding
 
 from .encoding_spert import EncodedDocument, EncodedSentence
+from .options_spert import type_key
 
 
 class SpertBatch(BatchEncoding):
@@ -18,6 +21,8 @@ class SpertBatch(BatchEncoding):
         word_pieces: `(batch, words, 2)`, the range of pieces of each word, `[0, 0)` for padding
         cls_piece: `(batch,)`
         given_entities: `(batch, entities, 2)`, word ranges, `[0, 0)` for padding; only where entities were given
+        given_types: `(batch, entities)`, `type_key` of their types, 0 for padding and where a type was not given; only
+            where some types were
 
     Args:
         data: the tensors.
@@ -47,38 +52,44 @@ def pad_features(
     pad_piece: int | None,
     max_pieces: int | None = None,
     pad_to_multiple_of: int | None = None,
+    pin_memory: bool = False,
 ) -> dict[str, torch.Tensor]:
     """The tensors of a batch, padded on the right.
 
     Args:
         features: dictionaries with `input_ids`, `word_pieces` and `cls_piece`, and either all or none with
-            `given_entities`.
+            `given_entities` (and `given_types`, names or `None`).
         pad_piece: what stands in `input_ids` for padding; 0 where the tokenizer has no such piece.
         max_pieces: the longest input that the encoder takes.
         pad_to_multiple_of: pad the number of pieces to a multiple of this, or to `max_pieces` where that is less.
+        pin_memory: put the tensors where a GPU reads them by itself, so that copies of them do not block.
 
     Raises:
         ValueError: some features have `given_entities`, others have none.
     """
-    lengths = torch.tensor([len(feature["input_ids"]) for feature in features])
-    num_words = torch.tensor([len(feature["word_pieces"]) for feature in features])
-    width = longest = int(lengths.max())
+    rows = [feature["input_ids"] for feature in features]
+    ranges = [feature["word_pieces"] for feature in features]
+    lengths, num_words = list(map(len, rows)), list(map(len, ranges))
+    width = longest = max(lengths)
     if pad_to_multiple_of:
         width = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
         if max_pieces is not None:
             width = max(longest, min(width, max_pieces))
     # All rows are filled at once: a tensor for each sentence would cost more than its share of the heads.
-    is_piece = torch.arange(width) < lengths.unsqueeze(1)
-    is_word = torch.arange(int(num_words.max())) < num_words.unsqueeze(1)
-    pieces = [piece for feature in features for piece in feature["input_ids"]]
-    ranges = [number for feature in features for word in feature["word_pieces"] for number in word]
-    input_ids = torch.full(is_piece.shape, 0 if pad_piece is None else pad_piece)
-    word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long)
+    is_piece = torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
+    is_word = torch.arange(max(num_words)) < torch.tensor(num_words).unsqueeze(1)
+    pieces = _tensor_of(itertools.chain.from_iterable(rows))
+    borders = _tensor_of(itertools.chain.from_iterable(itertools.chain.from_iterable(ranges)))
+    padding = 0 if pad_piece is None else pad_piece
+    input_ids = torch.full(is_piece.shape, padding, pin_memory=pin_memory)
+    attention_mask = torch.zeros(is_piece.shape, dtype=torch.long, pin_memory=pin_memory)
+    word_pieces = torch.zeros((*is_word.shape, 2), dtype=torch.long, pin_memory=pin_memory)
+    cls_piece = torch.empty(len(rows), dtype=torch.long, pin_memory=pin_memory)
     batch = {
-        "input_ids": input_ids.masked_scatter_(is_piece, torch.tensor(pieces, dtype=torch.long)),
-        "attention_mask": is_piece.long(),
-        "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), torch.tensor(ranges, dtype=torch.long)),
-        "cls_piece": torch.tensor([feature["cls_piece"] for feature in features]),
+        "input_ids": input_ids.masked_scatter_(is_piece, pieces),
+        "attention_mask": attention_mask.copy_(is_piece),
+        "word_pieces": word_pieces.masked_scatter_(is_word.unsqueeze(-1), borders),
+        "cls_piece": cls_piece.copy_(torch.tensor([feature["cls_piece"] for feature in features])),
     }
     given: list[Any] = [feature.get("given_entities") for feature in features]
     if any(entities is not None for entities in given):
@@ -89,7 +100,13 @@ def pad_features(
             )
         most = max(len(entities) for entities in given)
         padded = [list(entities) + [(0, 0)] * (most - len(entities)) for entities in given]
-        batch["given_entities"] = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
+        entities = torch.tensor(padded, dtype=torch.long).reshape(len(given), most, 2)
+        batch["given_entities"] = entities.pin_memory() if pin_memory else entities
+        types = [feature.get("given_types") or [] for feature in features]
+        if any(name is not None for names in types for name in names):
+            keys = [[type_key(name) for name in names] + [0] * (most - len(names)) for names in types]
+            type_keys = torch.tensor(keys, dtype=torch.long)
+            batch["given_types"] = type_keys.pin_memory() if pin_memory else type_keys
     return batch
 
 
@@ -110,3 +127,13 @@ def plan_batches(documents: Sequence[EncodedDocument], batch_size: int) -> list[
         rows.sort(key=lambda row: len(documents[row[0]].rows[row[1]].input_ids), reverse=True)
         batches += [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     return batches
+
+
+def _tensor_of(numbers: Iterable[int]) -> torch.Tensor:
+    """Whole numbers as a tensor; an array reads them several times as fast as `torch.tensor`.
+
+    Shapes:
+        result: `(numbers,)`
+    """
+    read = array("q", list(numbers))
+    return torch.frombuffer(read, dtype=torch.long) if read else torch.empty(0, dtype=torch.long)

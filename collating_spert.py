@@ -17,7 +17,15 @@ from torch.utils.data import Dataset
 from transformers.utils import logging
 
 from .configuration_spert import LABEL_PADDING, WIDTH_EMBEDDING_ROWS
-from .sampling_spert import happens, negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
+from .neighbours_spert import context_of, with_context
+from .sampling_spert import (
+    ALL_SPANS,
+    happens,
+    negative_spans,
+    record_generator,
+    strong_negative_pairs,
+    weak_negative_pairs,
+)
 from .words_spert import refine_words
 
 if TYPE_CHECKING:
@@ -45,9 +53,11 @@ class SpertTrainingDataset(Dataset):
     Args:
         records: `{"tokens", "entities": [{"type", "start", "end"}], "relations": [{"type", "head", "tail"}]}`. Spans
             count words. An `id` is named in errors.
-        processor: encodes the words.
+        processor: encodes the words, and with `context_words` those around them: of a record's `context_before` and
+            `context_after`, or else of the records that its `id` says are its neighbours.
         config: types, symmetric relations and `max_span_width`, the widest span that is drawn. Gold spans may be wider.
-        num_negative_spans: random spans drawn for each sentence (paper, section 4.1: 100).
+        num_negative_spans: random spans drawn for each sentence (paper, section 4.1: 100), or -1 for all there are.
+        hard_negative_ratio: the share of them that overlap an entity; see `sampling_spert.negative_spans`.
         num_negative_relations: random pairs drawn for each sentence (paper, section 4.1: 100).
         weak_negative_relations: draw pairs of random spans instead of unrelated gold entities (the paper's ablation).
         finer_words_ratio: how often a sentence is read in finer words: those of the corpus, split again by the general
@@ -67,24 +77,28 @@ class SpertTrainingDataset(Dataset):
         config: "SpertConfig",
         *,
         num_negative_spans: int = 100,
+        hard_negative_ratio: float = 0.0,
         num_negative_relations: int = 100,
         weak_negative_relations: bool = False,
         finer_words_ratio: float = 0.0,
         seed: int = 42,
     ):
-        for name, number in (
-            ("num_negative_spans", num_negative_spans),
-            ("num_negative_relations", num_negative_relations),
-        ):
-            if number < 0:
-                raise ValueError(f"SpertTrainingDataset.{name}: expected 0 or more, got {number}.")
-        if not 0 <= finer_words_ratio <= 1:
+        if num_negative_spans < ALL_SPANS:
             raise ValueError(
-                f"SpertTrainingDataset.finer_words_ratio: expected a number from 0 to 1, got {finer_words_ratio}."
+                f"SpertTrainingDataset.num_negative_spans: expected 0 or more, or {ALL_SPANS} for all, got "
+                f"{num_negative_spans}."
             )
+        if num_negative_relations < 0:
+            raise ValueError(
+                f"SpertTrainingDataset.num_negative_relations: expected 0 or more, got {num_negative_relations}."
+            )
+        for name, ratio in (("hard_negative_ratio", hard_negative_ratio), ("finer_words_ratio", finer_words_ratio)):
+            if not 0 <= ratio <= 1:
+                raise ValueError(f"SpertTrainingDataset.{name}: expected a number from 0 to 1, got {ratio}.")
         self.max_span_width = config.max_span_width
         self.num_relation_types = len(config.relation_types)
         self.num_negative_spans = num_negative_spans
+        self.hard_negative_ratio = hard_negative_ratio
         self.num_negative_relations = num_negative_relations
         self.weak_negative_relations = weak_negative_relations
         self.finer_words_ratio = finer_words_ratio
@@ -98,7 +112,8 @@ class SpertTrainingDataset(Dataset):
                 f"SpertTrainingDataset: {self.num_merged_entities} entities have the span and type of another entity "
                 f"of their record and were merged into it."
             )
-        self._encoded = processor.encode([list(record["tokens"]) for record in records])
+        records = with_context(records, processor.context_words)
+        self._encoded = processor.encode([_words_and_context(record) for record in records])
         self._finer: dict[int, tuple[EncodedSentence, _Gold]] = {}  # the sentences whose words can be split again
         if finer_words_ratio > 0:
             finer = {index: _in_finer_words(record) for index, record in enumerate(records)}
@@ -107,7 +122,7 @@ class SpertTrainingDataset(Dataset):
                 for index, record in finer.items()
                 if len(record["tokens"]) > len(records[index]["tokens"])
             }
-            encoded = processor.encode([record["tokens"] for record in finer.values()])
+            encoded = processor.encode([_words_and_context(record) for record in finer.values()])
             self._finer = {
                 index: (sentence, _Gold(record, index, config))
                 for (index, record), sentence in zip(finer.items(), encoded)
@@ -126,7 +141,12 @@ class SpertTrainingDataset(Dataset):
         if index in self._finer and happens(self.finer_words_ratio, generator):
             encoded, gold = self._finer[index]
         negatives = negative_spans(
-            len(encoded.words), gold.spans, self.max_span_width, self.num_negative_spans, generator
+            len(encoded.words),
+            gold.spans,
+            self.max_span_width,
+            self.num_negative_spans,
+            generator,
+            self.hard_negative_ratio,
         )
         num_gold = len(gold.spans)
         spans = torch.cat((torch.tensor(gold.spans, dtype=torch.long).reshape(-1, 2), negatives))
@@ -201,6 +221,10 @@ def distinct_entities(entities: Sequence[Mapping[str, Any]]) -> tuple[list[int],
             kept.append(position)
         indices.append(found[key])
     return indices, kept
+
+
+def _words_and_context(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tokens": list(record["tokens"]), **context_of(record)}
 
 
 def _in_finer_words(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ LABEL_PADDING = -100
 """The label of a padding span and of a padding pair: they count in no loss."""
 
 SPAN_POOLINGS = ("max", "mean", "sum")
-RELATION_CONTEXTS = ("localized", "full", "cls")
+RELATION_CONTEXTS = ("localized", "full", "cls", "attention")
+RELATION_HEADS = ("linear", "mlp")
 
 PIPELINE_TASK = "entity-relation-extraction"
 
@@ -75,11 +76,13 @@ class SpertConfig(PreTrainedConfig):
         max_span_width (`int`): the widest candidate span at inference and the widest sampled negative, in words
             (paper, section 4.1: 10). Gold spans in training may be wider.
         width_embedding_size (`int`): length of a width embedding (paper, section 4.1: 25).
-        head_dropout (`float`): dropout probability on each joined span or pair vector (paper, section 4.1: 0.1).
+        head_dropout (`float`): dropout probability on each joined span or pair vector (paper, section 4.1: 0.1), and on
+            the hidden layer of a relation head that has one.
         span_pooling (`str`): how the pieces of a span become one vector: `max` (paper), `mean` or `sum` (its ablation).
         relation_context (`str`): what stands for the context of a pair: `localized`, the pooled pieces between the
             two spans, zero where nothing lies between (paper); `full`, the pooled pieces of all words of the
-            sentence; `cls`, the sentence's classifier piece (the last two are the paper's ablation, section 4.5).
+            sentence; `cls`, the sentence's classifier piece (these two are the paper's ablation, section 4.5);
+            `attention`, the pieces between the two spans again, as their mean with weights that the pair decides.
         relation_threshold (`float` or `dict`): the least score of a relation, for all types or by type; a type that
             the dictionary leaves out has 0.4 (paper, section 4.1: 0.4).
         entity_threshold (`float` or `dict`): the least score of an entity, besides being the likeliest class, for all
@@ -90,6 +93,18 @@ class SpertConfig(PreTrainedConfig):
         temperature (`dict`): `{"entities": …, "relations": …}`, what logits are divided by before they become scores.
             Default: 1. [`DecodingOptions`] says more about these five.
         sentences_per_window (`int`): how many sentences of a document the encoder reads together. Default: 1.
+        relation_head (`str`): how a joined pair vector becomes scores: `linear`, one layer (paper), or `mlp`, a hidden
+            layer of `relation_hidden_size` with GELU between two.
+        relation_hidden_size (`int`): width of that hidden layer. Default: 256.
+        entity_type_features (`bool`): whether the relation head also reads the probabilities of the types of head and
+            tail. A given type counts as certain.
+        distance_embedding_size (`int`): length of an embedding of the distance between head and tail and of their
+            order. Default: 0, none.
+        span_boundaries (`bool`): whether both heads also read the states of the first and the last piece of a span.
+        context_window (`int`): the relation head also reads so many words before the first and after the last of the
+            two spans, where the context is `localized` or `attention`. Default: 0, none.
+
+    `docs/model.md` has the formulae of the last six.
 
     Raises:
         ValueError: a name is unknown, or a value has the wrong type, is out of range, or contradicts another.
@@ -104,6 +119,7 @@ class SpertConfig(PreTrainedConfig):
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "entity_loss",
         "relation_loss",
+        "false_pair_loss",
         "spans",
         "candidate_entities",
         "candidate_counts",
@@ -128,6 +144,12 @@ class SpertConfig(PreTrainedConfig):
         overlapping_entities: str = "all",
         temperature: float | Mapping[str, float] = 1.0,
         sentences_per_window: int = 1,
+        relation_head: str = "linear",
+        relation_hidden_size: int = 256,
+        entity_type_features: bool = False,
+        distance_embedding_size: int = 0,
+        span_boundaries: bool = False,
+        context_window: int = 0,
         **kwargs: Any,
     ):
         given = {name: value for name, value in locals().items() if name in OWN_FIELDS}
@@ -213,6 +235,14 @@ class SpertConfig(PreTrainedConfig):
         """The encoder's configuration: vocabulary and hidden size are its own (`resize_token_embeddings` asks here)."""
         return self.encoder_config
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields; those that came after the first version only where they are not the default.
+
+        A model that makes no use of them has the configuration that it always had, for older code and in checkpoints.
+        """
+        values = super().to_dict()
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+
     @property
     def max_pieces(self) -> int | None:
         """The longest input that the encoder takes, in pieces with the special ones; `None` where it has no limit."""
@@ -226,6 +256,12 @@ OWN_FIELDS = tuple(
 )
 """The names of this class's own fields."""
 
+_LATER = {
+    name: inspect.signature(SpertConfig.__init__).parameters[name].default
+    for name in OWN_FIELDS[OWN_FIELDS.index("relation_head") :]
+}
+"""The fields that came after the first version, and their defaults."""
+
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
     """All own fields, each checked by itself and with the others."""
@@ -236,15 +272,35 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("entity_types", "relation_types", "symmetric_relations"):
         checked[name] = list(getattr(options, name))
     checked["max_span_width"] = _checked_int("max_span_width", values["max_span_width"], 1, WIDTH_EMBEDDING_ROWS - 1)
-    for name in ("width_embedding_size", "sentences_per_window"):
+    for name in ("width_embedding_size", "sentences_per_window", "relation_hidden_size"):
         checked[name] = _checked_int(name, values[name], 1, None)
+    for name in ("distance_embedding_size", "context_window"):
+        checked[name] = _checked_int(name, values[name], 0, None)
+    for name in ("entity_type_features", "span_boundaries"):
+        checked[name] = _checked_bool(name, values[name])
     checked["head_dropout"] = checked_probability("head_dropout", values["head_dropout"])
     if checked["head_dropout"] == 1.0:
         raise ValueError("head_dropout: expected a number from 0 to below 1, got 1.0.")
     checked["span_pooling"] = checked_choice("span_pooling", values["span_pooling"], SPAN_POOLINGS)
     checked["relation_context"] = checked_choice("relation_context", values["relation_context"], RELATION_CONTEXTS)
+    checked["relation_head"] = checked_choice("relation_head", values["relation_head"], RELATION_HEADS)
+    refuse_useless_window(checked["relation_context"], checked["context_window"])
     checked["encoder_config"] = checked_encoder_config(values["encoder_config"])
     return checked
+
+
+def refuse_useless_window(relation_context: str, context_window: int) -> None:
+    """Refuse words around a pair of spans where the context is not what stands between them.
+
+    Raises:
+        ValueError: `context_window` is above 0, and `relation_context` is `full` or `cls`.
+    """
+    if context_window and relation_context in ("full", "cls"):
+        raise ValueError(
+            f"context_window: expected 0 with relation_context {relation_context!r}, which is the same for all pairs "
+            f"of a sentence, got {context_window}. Set relation_context to localized or attention, or context_window "
+            f"to 0."
+        )
 
 
 def _is_known(name: str) -> bool:
@@ -285,6 +341,12 @@ def _checked_int(field: str, value: int, least: int, most: int | None) -> int:
     bounds = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         raise ValueError(f"{field}: expected {bounds}, got {value!r}.")
+    return value
+
+
+def _checked_bool(field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{field}: expected true or false, got {value!r}.")
     return value
 
 

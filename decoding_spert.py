@@ -5,13 +5,14 @@ Knows no tokenizer and no text: `processing_spert` adds both. Scores stay in ten
 model that calls every span an entity scores millions of pairs.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .candidates_spert import refuse_not_finite
+from .candidates_spert import FoundEntities, ScoredCandidates, refuse_not_finite, scored_candidates
 from .options_spert import NO_ENTITY, DecodingOptions
 from .spans_spert import ordered_pairs
 
@@ -133,25 +134,31 @@ def decode(
             "`pairs`. Call the model with what the processor returns, without `spans` and `pairs`."
         )
     options = outputs.decoding if options is None else options
+    return decode_candidates(scored_candidates_of(outputs), options, given_types, return_all_scores)
+
+
+def decode_candidates(
+    scored: ScoredCandidates,
+    options: DecodingOptions,
+    given_types: Sequence[Sequence[str | None] | None] | None = None,
+    return_all_scores: bool = False,
+) -> list[DecodedSentence]:
+    """What `decode` finds, of what it reads of a forward; arguments and errors are the same."""
     if given_types is None:
-        entities = resolve_overlaps(select_entities(outputs, options), options)
+        entities = resolve_overlaps(select_entities(scored, options), options)
     else:
-        entities = take_given_entities(outputs, options, given_types)
-    assert outputs.candidate_logits is not None
-    relations = select_relations(outputs.candidate_logits, entities, options)
+        entities = take_given_entities(scored, options, given_types)
+    relations = select_relations(scored.pair_logits, entities, options)
     relations = tidy_symmetric_relations(relations, entities, options)
-    assert outputs.spans is not None
-    found = _Collected(
-        entities, options, len(outputs.spans), outputs.candidate_logits, keeps_order=given_types is not None
-    )
+    found = _Collected(entities, options, len(scored.counts), scored.pair_logits, keeps_order=given_types is not None)
     if return_all_scores:
         found.add_all_scores()
     return found.with_relations(relations)
 
 
-def select_entities(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
+def select_entities(scored: ScoredCandidates, options: DecodingOptions) -> CandidateEntities:
     """Candidates whose likeliest class is a type, with a score of at least the type's threshold."""
-    entities = _candidates(outputs, options)
+    entities = _candidates(scored, options)
     classes = entities.probabilities.argmax(dim=-1)
     scores = entities.probabilities.gather(-1, classes.unsqueeze(-1)).squeeze(-1)
     types = (classes - 1).clamp(min=0)
@@ -161,10 +168,10 @@ def select_entities(outputs: "SpertOutput", options: DecodingOptions) -> Candida
 
 
 def take_given_entities(
-    outputs: "SpertOutput", options: DecodingOptions, given_types: Sequence[Sequence[str | None] | None]
+    scored: ScoredCandidates, options: DecodingOptions, given_types: Sequence[Sequence[str | None] | None]
 ) -> CandidateEntities:
     """Every candidate, with the type that was given for it, or else with the likeliest type."""
-    entities = _candidates(outputs, options)
+    entities = _candidates(scored, options)
     counts = entities.counts.tolist()
     if len(given_types) != len(counts):
         raise ValueError(
@@ -283,19 +290,18 @@ class _Collected:
         *self.sentence, not_finite = torch.cat((entities.sentence, num_not_finite.unsqueeze(0))).tolist()
         refuse_not_finite(not_finite, "pairs of entities")
         self.position = [0] * len(self.sentence)  # of each entity in the list of its sentence
-        columns = torch.cat(
-            (entities.spans, entities.types.unsqueeze(-1), entities.stays.unsqueeze(-1)), dim=-1
-        ).tolist()
-        made = {
-            index: DecodedEntity(start, end, options.entity_types[type_index], score)
-            for index, ((start, end, type_index, stays), score) in enumerate(zip(columns, entities.scores.tolist()))
-            if stays == index or keeps_order
-        }
-        order = made if keeps_order else sorted(made, key=lambda index: (self.sentence[index], made[index][:3]))
-        for index in order:
-            found = self.sentences[self.sentence[index]].entities
+        columns = torch.stack((*entities.spans.unbind(-1), entities.types, entities.stays)).tolist()
+        starts, ends, types, stays = columns
+        names = [options.entity_types[index] for index in types]
+        rows: Iterable[tuple[int, int, int, str, int, float]] = zip(
+            self.sentence, starts, ends, names, range(len(names)), entities.scores.tolist()
+        )
+        if not keeps_order:
+            rows = sorted(row for row, stay in zip(rows, stays) if row[4] == stay)
+        for sentence, start, end, name, index, score in rows:
+            found = self.sentences[sentence].entities
             self.position[index] = len(found)
-            found.append(made[index])
+            found.append(DecodedEntity(start, end, name, score))
 
     def add_all_scores(self) -> None:
         """Give each entity the scores of all types, and list all pairs with theirs."""
@@ -322,33 +328,45 @@ class _Collected:
 
     def with_relations(self, relations: SelectedRelations) -> list[DecodedSentence]:
         """The sentences, with their relations."""
-        for head, tail, type_index, score in zip(*(values.tolist() for values in relations)):
-            self.sentences[self.sentence[head]].relations.append(
-                DecodedRelation(
-                    self.position[head], self.position[tail], self.options.relation_types[type_index], score
-                )
-            )
-        for sentence in self.sentences:
-            sentence.relations.sort(key=lambda relation: relation[:3])
+        position, names = self.position, self.options.relation_types
+        rows = [
+            (self.sentence[head], position[head], position[tail], names[type_index], score)
+            for head, tail, type_index, score in zip(*(values.tolist() for values in relations))
+        ]
+        rows.sort(key=operator.itemgetter(0, 1, 2, 3))
+        for sentence, head, tail, name, score in rows:
+            self.sentences[sentence].relations.append(DecodedRelation(head, tail, name, score))
         return self.sentences
 
 
-def _candidates(outputs: "SpertOutput", options: DecodingOptions) -> CandidateEntities:
-    """All candidates, whose types are not known yet."""
+def scored_candidates_of(outputs: "SpertOutput") -> ScoredCandidates:
+    """What decoding reads of a whole output, of a forward that looked for entities itself."""
     assert outputs.spans is not None
     assert outputs.entity_logits is not None
     assert outputs.candidate_entities is not None
     assert outputs.candidate_counts is not None
-    sentence, span = outputs.candidate_entities.unbind(-1)
-    probabilities = _tempered(outputs.entity_logits[sentence, span], options.temperature["entities"]).softmax(dim=-1)
-    index = torch.arange(len(sentence), device=sentence.device)
+    assert outputs.candidate_logits is not None
+    found = FoundEntities(
+        outputs.spans,
+        outputs.entity_logits,
+        outputs.candidate_entities,
+        outputs.candidate_counts,
+        len(outputs.candidate_logits),
+    )
+    return scored_candidates(found, outputs.candidate_logits)
+
+
+def _candidates(scored: ScoredCandidates, options: DecodingOptions) -> CandidateEntities:
+    """All candidates, whose types are not known yet."""
+    probabilities = _tempered(scored.logits, options.temperature["entities"]).softmax(dim=-1)
+    index = torch.arange(len(scored.sentence), device=scored.sentence.device)
     return CandidateEntities(
-        sentence=sentence,
-        spans=outputs.spans[sentence, span],
+        sentence=scored.sentence,
+        spans=scored.spans,
         types=torch.zeros_like(index),
         scores=probabilities[:, 0],
         probabilities=probabilities,
-        counts=outputs.candidate_counts,
+        counts=scored.counts,
         stays=index,
     )
 

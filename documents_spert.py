@@ -7,7 +7,7 @@ tokenizer or a model.
 import bisect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .configuration_spert import WIDTH_EMBEDDING_ROWS
@@ -40,6 +40,8 @@ class Document:
         sentence_characters: the half-open character range of each sentence; `None` for words that came split, which
             are one sentence.
         given: the caller's entities, each within one sentence; `None` where entities are to be found.
+        context_before, context_after: words of a larger text that stand before and after this one. They may be read
+            as context, and are never a part of the result.
     """
 
     text: str
@@ -47,6 +49,8 @@ class Document:
     sentences: list[Range]
     sentence_characters: list[Range] | None
     given: list[GivenEntity] | None = None
+    context_before: Sequence[str] = ()
+    context_after: Sequence[str] = ()
 
     def sentence_of(self, word: int) -> int:
         """The index of the sentence that holds a word."""
@@ -55,6 +59,13 @@ class Document:
     def text_of(self, start: int, end: int) -> str:
         """The text of a range of words."""
         return self.text[self.words[start][0] : self.words[end - 1][1]]
+
+    def words_of(self, start: int, end: int) -> list[str]:
+        """The words of a range of words."""
+        words = self.text.split(" ") if self.sentence_characters is None else []
+        if len(words) == len(self.words):  # they came split, and none of them holds a space
+            return words[start:end]
+        return [self.text[first:last] for first, last in self.words[start:end]]
 
 
 def read_document(
@@ -71,7 +82,8 @@ def read_document(
         item: a text; words; or a record with `text` or `tokens` (words), and with `sentences` or `entities` where the
             caller knows them. A record with `text` may have `words`, as results have them: the half-open character
             range of each word. A record with `tokens` and `relations` is an annotated one of a corpus: only its words
-            are read.
+            are read. Any record may have `context_before` and `context_after`, what stands around it in a larger text:
+            a text beside `text`, words beside `tokens`.
         split_words: a sentence to the character ranges of its words.
         split_sentences: a text to the character ranges of its sentences.
         sentences: how the text becomes sentences, where the record does not say.
@@ -102,10 +114,17 @@ def read_document(
     else:
         document = _document_of_text(item, sentences, split_words, split_sentences, record.get("words"))
         entities = record.get("entities")
-    if entities is None:
-        return document
-    given = _given_entities(document, entities)
-    return Document(document.text, document.words, document.sentences, document.sentence_characters, given)
+    for field in ("context_before", "context_after"):
+        if record.get(field) is not None:
+            try:
+                words = _words_of_context(record[field], is_split_into_words, split_words, split_sentences)
+            except ValueError as error:
+                raise ValueError(f"field '{field}': {error}") from None
+            if field == "context_before":
+                document = replace(document, context_before=words)
+            else:
+                document = replace(document, context_after=words)
+    return document if entities is None else replace(document, given=_given_entities(document, entities))
 
 
 def refuse_unknown_types(document: Document, entity_types: Sequence[str]) -> None:
@@ -124,9 +143,22 @@ def shortened(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:57] + "…")
 
 
+def _words_of_context(
+    context: Any,
+    is_split_into_words: bool,
+    split_words: Callable[[str], list[Range]],
+    split_sentences: Callable[[str], list[Range]],
+) -> list[str]:
+    if is_split_into_words:
+        _document_of_words(context, None)
+        return list(context)
+    document = _document_of_text(context, None, split_words, split_sentences)
+    return [document.text[start:end] for start, end in document.words]
+
+
 def _document_of_words(words: Any, sentences: Sentences) -> Document:
     is_list = isinstance(words, Sequence) and not isinstance(words, (str, bytes))
-    if not is_list or not all(isinstance(word, str) for word in words):
+    if not is_list or not (set(map(type, words)) <= {str} or all(isinstance(word, str) for word in words)):
         raise ValueError(f"expected a list of words, got {shortened(repr(words))} ({type(words).__name__}).")
     if sentences is not None:
         raise ValueError(
@@ -194,6 +226,8 @@ def _document_of_ranges(text: str, words: list[Range], sentences: list[Range], i
 
 
 def _refuse_surrogates(text: str) -> None:
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .documents_spert import Document, Range, shortened
 from .pieces_spert import SpecialPieces, TokenizedSentence, tokenize
-from .windows_spert import Window, windows_of_sentences, windows_of_words
+from .windows_spert import Window, context_of_window, windows_of_sentences, windows_of_words
 
 OVERFLOW_POLICIES = ("windows", "error")
 
@@ -21,7 +21,8 @@ class EncodedSentence:
         text: the sentence or window.
         words: the half-open character range of each word in `text`.
         input_ids: its pieces, with the special ones.
-        word_pieces: the half-open range of pieces of each word; every word has at least one.
+        word_pieces: the half-open range of pieces of each word; every word has at least one. The pieces of context
+            around the words are no word's.
         cls_piece: where the classifier piece stands.
         given_entities: the half-open word ranges of the caller's entities; `None` where entities are to be found.
         given_types: the type of each of them, or `None` for the likeliest.
@@ -52,12 +53,23 @@ class DocumentEncoder:
         tokenizer: the encoder's.
         special: the pieces that it puts around a sentence.
         max_pieces: the longest row that the encoder takes, with the special pieces; `None` for no limit.
+        context_words: the most words of a document that a row holds before and after its own, as far as they fit.
+        remembered: as for `tokenize`.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, max_pieces: int | None):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        special: SpecialPieces,
+        max_pieces: int | None,
+        context_words: int = 0,
+        remembered: dict[str, list[int]] | None = None,
+    ):
         self.tokenizer = tokenizer
+        self.remembered = remembered
         self.special = special
         self.capacity = None if max_pieces is None else max_pieces - special.number
+        self.context_words = context_words
 
     def encode(
         self, documents: Sequence[Document], on_overflow: str = "windows", sentences_per_window: int = 1
@@ -72,13 +84,17 @@ class DocumentEncoder:
             ValueError: a sentence is too long, and must not or cannot be read in windows; or an entity that was given
                 lies in no window. The message does not name the document.
         """
-        sentences = [
-            [document.text[start:end] for start, end in document.words[first:last]]
-            for document in documents
-            for first, last in _sentences_of(document)
-        ]
-        tokenized = iter(tokenize(self.tokenizer, self.special, sentences))
+        sentences = [sentence for document in documents for sentence in self._sentences_to_tokenize(document)]
+        tokenized = iter(tokenize(self.tokenizer, self.special, sentences, self.remembered))
         return [self._encoded(document, tokenized, on_overflow, sentences_per_window) for document in documents]
+
+    def _sentences_to_tokenize(self, document: Document) -> Iterator[Sequence[str]]:
+        """The words of each sentence and, where they are read, the words around the document."""
+        for first, last in _sentences_of(document):
+            yield document.words_of(first, last)
+        if self.context_words:
+            yield document.context_before[-self.context_words :]
+            yield document.context_after[: self.context_words]
 
     def _encoded(
         self,
@@ -88,7 +104,7 @@ class DocumentEncoder:
         sentences_per_window: int,
     ) -> EncodedDocument:
         sentences = _sentences_of(document)
-        pieces = list(itertools.islice(tokenized, len(sentences)))
+        pieces = of_sentences = list(itertools.islice(tokenized, len(sentences)))
         sizes = [len(sentence.input_ids) - self.special.number for sentence in pieces]
         if sentences_per_window == 1 and (self.capacity is None or max(sizes) <= self.capacity):
             windows = [Window(start, end) for start, end in sentences]
@@ -105,7 +121,11 @@ class DocumentEncoder:
                     self._refuse_overflow(document, index, pieces[index], on_overflow)
                     words = [end - start for start, end in pieces[index].word_pieces]
                     windows += windows_of_words(sentences[index][0], words, self.capacity)
-            pieces = self._pieces_of_windows(windows, pieces)
+            if not self.context_words:
+                pieces = self._pieces_of_windows(windows, pieces)
+        if self.context_words:
+            before, after = itertools.islice(tokenized, 2)
+            pieces = self._pieces_of_windows(windows, [before, *of_sentences, after], len(before.word_pieces))
         _refuse_unread_entities(document, windows)
         rows = [self._row(document, window, row) for window, row in zip(windows, pieces)]
         return EncodedDocument(document, windows, rows)
@@ -133,10 +153,16 @@ class DocumentEncoder:
                 )
 
     def _pieces_of_windows(
-        self, windows: Sequence[Window], tokenized: Sequence[TokenizedSentence]
+        self, windows: Sequence[Window], tokenized: Sequence[TokenizedSentence], num_before: int = 0
     ) -> list[TokenizedSentence]:
-        """Each window as if it had been tokenized by itself: a word's pieces do not depend on the words beside it."""
-        pieces: list[int] = []  # of all words of the document
+        """Each window as if it had been tokenized by itself: a word's pieces do not depend on the words beside it.
+
+        Args:
+            windows: ranges of words of the document.
+            tokenized: all words that can be read, in order: those of the document, and those around it.
+            num_before: how many of them come before the document's.
+        """
+        pieces: list[int] = []  # of all words
         ends = [0]  # of each word among them
         for sentence in tokenized:
             for start, end in sentence.word_pieces:
@@ -145,8 +171,11 @@ class DocumentEncoder:
         before, after = self.special.before, self.special.after
         rows = []
         for window in windows:
-            first, last = ends[window.start], ends[window.end]
-            borders = [end - first + len(before) for end in ends[window.start : window.end + 1]]
+            own = Window(window.start + num_before, window.end + num_before)
+            room = None if self.capacity is None else self.capacity - (ends[own.end] - ends[own.start])
+            read = context_of_window(own, ends, room, self.context_words)
+            first, last = ends[read[0]], ends[read[1]]
+            borders = [end - first + len(before) for end in ends[own.start : own.end + 1]]
             rows.append(TokenizedSentence([*before, *pieces[first:last], *after], list(itertools.pairwise(borders))))
         return rows
 

@@ -1,4 +1,4 @@
-"""The two losses, each a pure function of logits and labels; their sum is what is trained (paper, section 3.4)."""
+"""The losses, each a pure function of logits and labels; their sum is what is trained (paper, section 3.4)."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -31,3 +31,20 @@ def relation_loss(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
     targets = pair_labels.to(relation_logits.dtype) * counted
     each = functional.binary_cross_entropy_with_logits(relation_logits, targets, reduction="none")
     return (each * counted).sum() / counted.sum().clamp(min=1)
+
+
+def false_pair_loss(relation_logits: Tensor, is_pair: Tensor, span_labels: Tensor) -> Tensor:
+    """How far pairs that have no relation are from having none: a mean over sentences.
+
+    A sentence's share is the mean binary cross-entropy over its pairs and all relation types, 0 where it has no pairs.
+    So a sentence with many such pairs weighs no more than one with a few.
+
+    Shapes:
+        relation_logits: `(batch, pairs, relation types)`
+        is_pair: `(batch, pairs)`, `False` for padding
+        span_labels: `(batch, spans)`; a sentence all of whose spans are padding (-100) does not count
+        result: scalar
+    """
+    each = functional.softplus(relation_logits) * is_pair.unsqueeze(-1)
+    of_sentences = each.sum(dim=(1, 2)) / (is_pair.sum(dim=1) * relation_logits.shape[-1]).clamp(min=1)
+    return of_sentences.sum() / (span_labels != LABEL_PADDING).any(dim=1).sum().clamp(min=1)

@@ -3,6 +3,7 @@
 The model's configuration holds them, and each call may override them: `DecodingOptions.of(config).override(...)`.
 """
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -139,6 +140,17 @@ class DecodingOptions:
         if isinstance(threshold, Mapping):
             return {name: threshold.get(name, _DEFAULT_THRESHOLDS[field]) for name in types}
         return dict.fromkeys(types, threshold)
+
+
+def type_key(name: str | None) -> int:
+    """A number that stands for a type's name in tensors, the same everywhere; 0 for no type.
+
+    Who makes a batch need not know a model's types, and a model knows the names of its own.
+    """
+    if name is None:
+        return 0
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return max(1, int.from_bytes(digest, "little") >> 1)
 
 
 def checked_choice(field: str, value: Any, choices: tuple[str, ...]) -> str:

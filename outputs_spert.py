@@ -12,14 +12,15 @@ from .options_spert import DecodingOptions
 class SpertOutput(ModelOutput):
     """What `SpertModel` returns.
 
-    `loss`, `entity_loss` and `relation_loss` are there with labels, `relation_logits` where `pairs` were given, and the
-    candidates with `decoding` where they were not.
+    `loss`, `entity_loss` and `relation_loss` are there with labels, `false_pair_loss` where it was asked for,
+    `relation_logits` where `pairs` were given, and the candidates with `decoding` where they were not.
 
     Shapes:
-        loss: scalar, `entity_loss + relation_loss`
+        loss: scalar, the sum of the losses below
         entity_loss: scalar, mean cross-entropy over the spans of the batch that are not padding
         relation_loss: scalar, mean over the pairs of the batch that are not padding of the mean binary cross-entropy
             over relation types
+        false_pair_loss: scalar, mean over sentences of the mean binary cross-entropy of their pairs with wrong spans
         entity_logits: `(batch, spans, 1 + entity types)`, float32; column 0 means "no entity". Rows of padding spans
             hold nothing of meaning.
         relation_logits: `(batch, pairs, relation types)`, float32
@@ -36,6 +37,7 @@ class SpertOutput(ModelOutput):
     loss: Tensor | None = None
     entity_loss: Tensor | None = None
     relation_loss: Tensor | None = None
+    false_pair_loss: Tensor | None = None
     entity_logits: Tensor | None = None
     relation_logits: Tensor | None = None
     spans: Tensor | None = None

@@ -1,13 +1,17 @@
 """Words to the pieces of an encoder's tokenizer, each word by itself, and the special pieces around them."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 _WORDS_AT_ONCE = 64
+
+MOST_REMEMBERED = 2**16
+"""Words whose pieces are remembered at a time: some 20 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,7 @@ class SpecialPieces:
         return self.classifier if self.classifier >= 0 else len(input_ids) + self.classifier
 
 
-@dataclass(frozen=True)
-class TokenizedSentence:
+class TokenizedSentence(NamedTuple):
     """A sentence in pieces.
 
     Args:
@@ -47,28 +50,40 @@ class TokenizedSentence:
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, special: SpecialPieces, sentences: Sequence[Sequence[str]]
+    tokenizer: PreTrainedTokenizerBase,
+    special: SpecialPieces,
+    sentences: Sequence[Sequence[str]],
+    remembered: dict[str, list[int]] | None = None,
 ) -> list[TokenizedSentence]:
     """The pieces of each sentence's words, with the special ones around them.
 
     A tokenizer reads words that come split each by itself, so that each distinct word need be read only once.
     Words that have no piece (empty, zero-width) become the unknown piece, as in the original.
 
+    Args:
+        remembered: pieces of words that earlier calls with this tokenizer read; this call adds to it, and forgets all
+            of them where they would be more than `MOST_REMEMBERED`. Default: nothing is remembered.
+
     Raises:
         ValueError: a word has no piece, and the tokenizer has no unknown piece.
     """
-    pieces_of = _pieces_of_words(tokenizer, list(dict.fromkeys(itertools.chain.from_iterable(sentences))))
+    distinct = dict.fromkeys(itertools.chain.from_iterable(sentences))
+    pieces_of: dict[str, list[int]] = {} if remembered is None else remembered
+    unread = [word for word in distinct if word not in pieces_of]
+    if pieces_of and len(pieces_of) + len(unread) > MOST_REMEMBERED:
+        pieces_of.clear()
+        unread = list(distinct)
+    pieces_of.update(_pieces_of_words(tokenizer, unread))
+    before, after, first = special.before, special.after, len(special.before)
     tokenized = []
     for words in sentences:
-        input_ids = list(special.before)
-        word_pieces = []
-        start = len(input_ids)
+        input_ids, word_pieces, start = before.copy(), [], first
         for word in words:
             input_ids += pieces_of[word]
             end = len(input_ids)
             word_pieces.append((start, end))
             start = end
-        input_ids += special.after
+        input_ids += after
         tokenized.append(TokenizedSentence(input_ids, word_pieces))
     return tokenized
 
@@ -114,10 +129,11 @@ def _pieces_of_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -
     groups = [words[first : first + _WORDS_AT_ONCE] for first in range(0, len(words), _WORDS_AT_ONCE)]
     pieces: list[list[int]] = []
     for group, encoding in zip(groups, _encodings(tokenizer, groups, add_special_tokens=False)):
-        of_group: list[list[int]] = [[] for _ in group]
-        for piece, word in zip(encoding.ids, encoding.word_ids):
-            of_group[word].append(piece)
-        pieces += of_group
+        ids, counts = encoding.ids, Counter(encoding.word_ids)  # pieces stand in the order of their words
+        ends = itertools.accumulate([counts[index] for index in range(len(group))], initial=0)
+        pieces += [ids[start:end] for start, end in itertools.pairwise(ends)]
+    if all(pieces):
+        return dict(zip(words, pieces))
     unknown = tokenizer.unk_token_id
     for word, of_word in zip(words, pieces):
         if of_word:

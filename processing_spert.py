@@ -16,8 +16,9 @@ from transformers import (
 )
 
 from .batches_spert import SpertBatch, pad_features, plan_batches
+from .candidates_spert import ScoredCandidates
 from .configuration_spert import SpertConfig
-from .decoding_spert import DecodedSentence, decode
+from .decoding_spert import DecodedSentence, decode, decode_candidates
 from .documents_spert import Document, Sentences, read_document, refuse_unknown_types, shortened
 from .encoders_spert import encoder_max_pieces
 from .encoding_spert import OVERFLOW_POLICIES, DocumentEncoder, EncodedDocument, EncodedSentence
@@ -45,6 +46,10 @@ class SpertProcessor(ProcessorMixin):
             general rules of `split_words`.
         sentences_per_window (`int`): how many sentences of a document are read together, where they fit; relations are
             found inside a window. With more than one, windows overlap by half of their sentences, rounded down.
+        context_words (`int`): up to so many words before a window, and as many after it, are read with it: those of
+            the same document, or those that a record's `context_before` and `context_after` hold. Nothing is found in
+            them. They are the nearest ones, and no more than fit into what the encoder takes. A model should read what
+            it was trained with.
 
     Raises:
         ValueError: the tokenizer cannot be used, and why; or the rules have another form.
@@ -56,6 +61,7 @@ class SpertProcessor(ProcessorMixin):
         max_pieces: int | None = None,
         word_rules: WordRules | Mapping[str, Any] | None = None,
         sentences_per_window: int = 1,
+        context_words: int = 0,
     ):
         super().__init__(tokenizer)
         if not getattr(tokenizer, "is_fast", False):
@@ -73,6 +79,7 @@ class SpertProcessor(ProcessorMixin):
             max_pieces = int(tokenizer.model_max_length)
         self.word_rules = _checked_word_rules(word_rules)
         self.sentences_per_window = _checked_sentences_per_window(sentences_per_window)
+        self.context_words = _checked_context_words(context_words)
         self._special_pieces = special_pieces(tokenizer)
         self.max_pieces = _checked_max_pieces(max_pieces, self._special_pieces.number)
 
@@ -181,7 +188,8 @@ class SpertProcessor(ProcessorMixin):
         Args:
             text: one text or a list of texts; with `is_split_into_words`, one list of words or a list of them. A
                 record stands for either: with `text` (and `words`, `sentences`, `entities` where they are known) or
-                with `tokens` (and `entities`).
+                with `tokens` (and `entities`). What stands around it in a larger text can be in `context_before` and
+                `context_after`, in the form of its own: a text, or words.
             is_split_into_words: whether the input is words already. They are one sentence, and are joined by one space
                 in the result's text.
             return_tensors: `"pt"`; there is nothing else.
@@ -210,11 +218,12 @@ class SpertProcessor(ProcessorMixin):
         )
         return self.pad_documents(encoded, pad_to_multiple_of=pad_to_multiple_of)
 
-    def encode(self, sentences: Sequence[str | Sequence[str]]) -> list[EncodedSentence]:
+    def encode(self, sentences: Sequence[str | Sequence[str] | Mapping[str, Any]]) -> list[EncodedSentence]:
         """Find the words and pieces of sentences, one row for each, without padding.
 
         Args:
-            sentences: a string is the text of one sentence, a list is its words.
+            sentences: a string is the text of one sentence, a list is its words; a record with `tokens` may have
+                `context_before` and `context_after`.
 
         Raises:
             ValueError: a sentence is longer than the encoder takes; the message names it and both lengths.
@@ -242,6 +251,7 @@ class SpertProcessor(ProcessorMixin):
         on_overflow: str = "windows",
         sentences_per_window: int | None = None,
         entity_types: Sequence[str] | None = None,
+        remembered: dict[str, list[int]] | None = None,
     ) -> list[EncodedDocument]:
         """Find the sentences, words and pieces of documents, without padding.
 
@@ -251,6 +261,8 @@ class SpertProcessor(ProcessorMixin):
             sentences: one choice for all, or a list with one for each.
             on_overflow, sentences_per_window: as for `__call__`.
             entity_types: those of the model, to check the types of given entities. Default: decoding checks them.
+            remembered: a dictionary, empty at first, in which the pieces of words are kept from one call to the next,
+                as long as the tokenizer stays as it is. Default: each call reads each distinct word once.
 
         Raises:
             ValueError: as for `__call__`; the message names the item by its index where there are several.
@@ -271,7 +283,12 @@ class SpertProcessor(ProcessorMixin):
 
         def encode(pairs: Sequence[tuple[Any, Any]]) -> list[EncodedDocument]:
             documents = self._encode_documents(
-                [item for item, _ in pairs], [choice for _, choice in pairs], is_split_into_words, on_overflow, together
+                [item for item, _ in pairs],
+                [choice for _, choice in pairs],
+                is_split_into_words,
+                on_overflow,
+                together,
+                remembered,
             )
             for document in documents:
                 if entity_types is not None:
@@ -280,11 +297,18 @@ class SpertProcessor(ProcessorMixin):
 
         return _naming("text", encode, list(zip(items, choices)))
 
-    def pad(self, sentences: Sequence[EncodedSentence], pad_to_multiple_of: int | None = None) -> SpertBatch:
-        """Pad encoded sentences on the right, into one batch of tensors."""
+    def pad(
+        self, sentences: Sequence[EncodedSentence], pad_to_multiple_of: int | None = None, pin_memory: bool = False
+    ) -> SpertBatch:
+        """Pad encoded sentences on the right, into one batch of tensors.
+
+        Args:
+            pad_to_multiple_of, pin_memory: as for `pad_features`.
+        """
         if not sentences:
             raise ValueError("SpertProcessor: expected at least one sentence, got none.")
-        return SpertBatch(self.pad_features([vars(sentence) for sentence in sentences], pad_to_multiple_of), sentences)
+        features = [vars(sentence) for sentence in sentences]
+        return SpertBatch(self.pad_features(features, pad_to_multiple_of, pin_memory), sentences)
 
     def pad_documents(self, documents: Sequence[EncodedDocument], pad_to_multiple_of: int | None = None) -> SpertBatch:
         """Pad all rows of encoded documents into one batch, whose results are one for each document."""
@@ -293,7 +317,7 @@ class SpertProcessor(ProcessorMixin):
         return SpertBatch(batch.data, rows, documents)
 
     def pad_features(
-        self, features: Sequence[dict[str, Any]], pad_to_multiple_of: int | None = None
+        self, features: Sequence[dict[str, Any]], pad_to_multiple_of: int | None = None, pin_memory: bool = False
     ) -> dict[str, torch.Tensor]:
         """The tensors of a batch.
 
@@ -301,8 +325,9 @@ class SpertProcessor(ProcessorMixin):
             features: dictionaries with `input_ids`, `word_pieces` and `cls_piece`, and either all or none with
                 `given_entities`.
             pad_to_multiple_of: pad the number of pieces to a multiple of this.
+            pin_memory: put the tensors where a GPU reads them by itself, so that copies of them do not block.
         """
-        return pad_features(features, self.tokenizer.pad_token_id, self.max_pieces, pad_to_multiple_of)
+        return pad_features(features, self.tokenizer.pad_token_id, self.max_pieces, pad_to_multiple_of, pin_memory)
 
     def plan_batches(self, documents: Sequence[EncodedDocument], batch_size: int) -> list[list[tuple[int, int]]]:
         """Rows of like length together, so that little is padding; those with given entities apart from the others.
@@ -333,15 +358,23 @@ class SpertProcessor(ProcessorMixin):
                 f"SpertProcessor: expected the batch that this processor returned, which knows the sentences' text, "
                 f"got {type(batch).__name__}."
             )
-        given_types = [row.given_types for row in rows]
-        is_given = any(types is not None for types in given_types)
-        found = decode(outputs, options, given_types if is_given else None, return_all_scores)
+        found = decode(outputs, options, _given_types_of(rows), return_all_scores)
         if len(rows) != len(found):
             raise ValueError(
                 f"SpertProcessor: expected outputs and batch of the same sentences, got outputs for {len(found)} and "
                 f"a batch of {len(rows)}."
             )
         return found
+
+    def decode_candidates(
+        self,
+        scored: ScoredCandidates,
+        rows: Sequence[EncodedSentence],
+        options: DecodingOptions,
+        return_all_scores: bool = False,
+    ) -> list[DecodedSentence]:
+        """What `decode` finds, of what it reads of a forward over these rows."""
+        return decode_candidates(scored, options, _given_types_of(rows), return_all_scores)
 
     def merge(
         self, document: EncodedDocument, found: Sequence[DecodedSentence], options: DecodingOptions
@@ -413,6 +446,7 @@ class SpertProcessor(ProcessorMixin):
         is_split_into_words: bool | None,
         on_overflow: str,
         sentences_per_window: int,
+        remembered: dict[str, list[int]] | None = None,
     ) -> list[EncodedDocument]:
         """Read and encode documents together; errors do not name them."""
         documents = [
@@ -425,12 +459,18 @@ class SpertProcessor(ProcessorMixin):
             )
             for item, choice in zip(items, choices)
         ]
-        encoder = DocumentEncoder(self.tokenizer, self._special_pieces, self.max_pieces)
+        encoder = DocumentEncoder(self.tokenizer, self._special_pieces, self.max_pieces, self.context_words, remembered)
         return encoder.encode(documents, on_overflow, sentences_per_window)
 
 
 _FIELDS = tuple(inspect.signature(SpertProcessor.__init__).parameters)[1:]
 _HUB_KWARGS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+
+
+def _given_types_of(rows: Sequence[EncodedSentence]) -> list[list[str | None] | None] | None:
+    """The types of given entities, row by row; `None` where entities are to be found."""
+    given_types = [row.given_types for row in rows]
+    return given_types if any(types is not None for types in given_types) else None
 
 
 def _document_of_row(row: EncodedSentence) -> EncodedDocument:
@@ -461,6 +501,12 @@ def _is_choice(sentences: Any) -> bool:
 def _checked_sentences_per_window(number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"SpertProcessor: expected sentences_per_window of at least 1, got {number!r}.")
+    return number
+
+
+def _checked_context_words(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"SpertProcessor: expected context_words of at least 0, got {number!r}.")
     return number
 
 

@@ -107,32 +107,34 @@ def document_result(document: Document, windows: Sequence[Window], found: Decode
         found: in the document's words.
     """
     characters = document.sentence_characters
-    result: dict[str, Any] = {"text": document.text, "words": [list(word) for word in document.words]}
+    text, words = document.text, document.words
+    result: dict[str, Any] = {"text": text, "words": list(map(list, words))}
     if characters is not None:
         result["sentences"] = [list(sentence) for sentence in characters]
-    if document.sentences and [window[:2] for window in windows] != document.sentences:
+    sentences = document.sentences
+    if sentences and (len(windows) != len(sentences) or [window[:2] for window in windows] != sentences):
         result["windows"] = len(windows)
     entities = []
-    for entity in found.entities:
-        start, end = document.words[entity.start][0], document.words[entity.end - 1][1]
+    for word_start, word_end, type_name, score, scores in found.entities:
+        start, end = words[word_start][0], words[word_end - 1][1]
         row: dict[str, Any] = {
-            "type": entity.type,
+            "type": type_name,
             "start": start,
             "end": end,
-            "word_start": entity.start,
-            "word_end": entity.end,
-            "text": document.text[start:end],
-            "score": entity.score,
+            "word_start": word_start,
+            "word_end": word_end,
+            "text": text[start:end],
+            "score": score,
         }
         if characters is not None:
-            row["sentence"] = document.sentence_of(entity.start)
-        if entity.scores is not None:
-            row["scores"] = entity.scores
+            row["sentence"] = document.sentence_of(word_start)
+        if scores is not None:
+            row["scores"] = scores
         entities.append(row)
     result["entities"] = entities
     result["relations"] = [
-        {"type": relation.type, "head": relation.head, "tail": relation.tail, "score": relation.score}
-        for relation in found.relations
+        {"type": type_name, "head": head, "tail": tail, "score": score}
+        for head, tail, type_name, score in found.relations
     ]
     if found.pairs is not None:
         result["pairs"] = [pair._asdict() for pair in found.pairs]

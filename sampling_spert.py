@@ -12,6 +12,9 @@ from torch import Tensor
 
 from .spans_spert import candidate_spans
 
+ALL_SPANS = -1
+"""In place of a number of negative spans: all there are."""
+
 
 def record_generator(seed: int, epoch: int, record: int) -> torch.Generator:
     """A generator of its own for each record and epoch, the same on every machine."""
@@ -30,6 +33,7 @@ def negative_spans(
     max_width: int,
     number: int,
     generator: torch.Generator,
+    hard_ratio: float = 0.0,
 ) -> Tensor:
     """Random spans that are no gold entity: `number` of them, or all there are if those are fewer.
 
@@ -37,15 +41,28 @@ def negative_spans(
         num_words: words of the sentence.
         gold_spans: word ranges of its entities.
         max_width: the widest span to draw, in words.
+        number: how many to draw; `ALL_SPANS` for all there are, in the order of `candidate_spans`.
+        hard_ratio: above 0, this share of them are hard ones, which share words with an entity, and the others share
+            none. Where one kind runs short, the other makes up for it. With 0 all are drawn alike.
 
     *Shape:* `(negatives, 2)`, word ranges, each at most once.
     """
     spans = candidate_spans(num_words, max_width)
     gold = torch.zeros((num_words + 1, num_words + 1), dtype=torch.bool)
+    in_entity = torch.zeros(num_words, dtype=torch.long)
     for start, end in gold_spans:
         gold[start, end] = True
+        in_entity[start:end] = 1
     spans = spans[~gold[spans[:, 0], spans[:, 1]]]
-    return _draw(spans, number, generator)
+    if number == ALL_SPANS:
+        return spans
+    if hard_ratio == 0:
+        return _draw(spans, number, generator)
+    words_before = torch.cat((in_entity.new_zeros(1), in_entity.cumsum(0)))
+    is_hard = words_before[spans[:, 1]] > words_before[spans[:, 0]]
+    hard, easy = spans[is_hard], spans[~is_hard]
+    num_easy = min(number - min(round(hard_ratio * number), len(hard)), len(easy))
+    return torch.cat((_draw(hard, number - num_easy, generator), _draw(easy, num_easy, generator)))
 
 
 def strong_negative_pairs(

@@ -98,7 +98,7 @@ def take(rows: Tensor, index: Tensor) -> Tensor:
         index: `(batch, taken)`
         result: `(batch, taken, …)`
     """
-    offset = torch.arange(len(rows), device=rows.device).unsqueeze(1) * rows.shape[1]
+    offset = torch.arange(rows.shape[0], device=rows.device).unsqueeze(1) * rows.shape[1]
     return rows.flatten(0, 1).index_select(0, (offset + index).flatten()).unflatten(0, index.shape)
 
 

@@ -16,6 +16,7 @@ optimizer step.
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,15 +39,18 @@ from spert.locks import FolderLock
 from spert.modeling_spert import SpertModel
 from spert.processes import watch_starters
 from spert.processing_spert import SpertProcessor
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
+from spert.training.averaging import WeightAverage
 from spert.training.batches import ShardedBatchSampler, TrainingCollator, count_targets
 from spert.training.card import write_card
 from spert.training.checkpoints import Checkpoints
-from spert.training.corpus import RelationArguments, count_relation_arguments, load_inputs
+from spert.training.corpus import RelationArguments, count_in_context, count_relation_arguments, load_inputs
 from spert.training.errors import run_script
+from spert.training.flags import parse_arguments
 from spert.training.initialization import reset_encoder
 from spert.training.interruption import EXIT_CODE, Interruption, agreed
 from spert.training.launch import check_number_of_processes, refuse_sharded_models
+from spert.training.objective import Objective
 from spert.training.optimization import freeze_encoder, make_optimizer, make_schedule, set_training_mode
 from spert.training.output import AFTER_THE_MODEL, DEV_SCORES, save_model, save_scores
 from spert.training.output_folder import locked, prepare_output, refuse_full_disk
@@ -55,6 +59,7 @@ from spert.training.repetitions import coordinator, train_runs
 from spert.training.run import Run
 from spert.training.run_record import RUN, describe_transfer, identity_of, is_finished, run_record
 from spert.training.state import TrainingState
+from spert.training.teachers import Teachers, digests_of, load_teachers
 from spert.training.together import end_training, main_first, on_each, on_main
 from spert.training.tracking import trackers_of
 
@@ -127,10 +132,18 @@ def prepare(
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
         f"{accelerator.num_processes} process(es) on {accelerator.device.type}"
     )
+    if arguments.context_words:
+        in_context = {split: count_in_context(rows) for split, rows in corpus.items()}
+        counts = ", ".join(f"{number} of {len(corpus[split])} in {split}" for split, number in in_context.items())
+        accelerator.print(f"Sentences that are read with words of their neighbours: {counts}")
     if merged := merged_entities(corpus):
         accelerator.print(f"{merged} entities have the span and type of another entity and were merged into it")
     if model.transferred is not None:
         accelerator.print(describe_transfer(arguments.model_name_or_path, model.transferred))
+    teachers: list[Teachers] = []
+    if arguments.teacher_folders:
+        load = partial(load_teachers, arguments.teacher_folders, model, processor, corpus["train"])
+        on_each(accelerator, lambda: teachers.append(load().to(accelerator.device)))
 
     # Batches: gold and sampled spans and pairs.
     train_rows = SpertTrainingDataset(
@@ -138,6 +151,7 @@ def prepare(
         processor,
         model.config,
         num_negative_spans=arguments.num_negative_spans,
+        hard_negative_ratio=arguments.hard_negative_ratio,
         num_negative_relations=arguments.num_negative_relations,
         weak_negative_relations=arguments.weak_negative_relations,
         finer_words_ratio=arguments.finer_words_ratio,
@@ -162,12 +176,15 @@ def prepare(
     # Optimizer and schedule.
     num_steps = arguments.max_train_steps or arguments.num_train_epochs * sampler.steps_per_epoch
     identity = identity_of(arguments, model, corpus, accelerator)
+    if teachers:
+        identity["teachers"] = digests_of(arguments.teacher_folders)
+    average = None if arguments.ema_decay is None else WeightAverage(model, arguments.ema_decay).to(accelerator.device)
     optimizer = make_optimizer(model, arguments)
     schedule = make_schedule(optimizer, arguments, num_steps)
     # Not the loader, which deals out whole sentences already, nor the schedule, which counts optimizer steps.
     wrapped_model, optimizer = accelerator.prepare(model, optimizer)
     model = accelerator.unwrap_model(wrapped_model)
-    state = TrainingState(accelerator, model, optimizer, schedule)
+    state = TrainingState(accelerator, model, optimizer, schedule, average)
 
     record = run_record(arguments, identity, corpus, accelerator)
     if arguments.relation_arguments is not None:
@@ -183,6 +200,8 @@ def prepare(
         processor=processor,
         model=model,
         wrapped_model=wrapped_model,
+        average=average,
+        teachers=teachers[0] if teachers else None,
         train_rows=train_rows,
         sampler=sampler,
         loader=loader,
@@ -244,9 +263,13 @@ def run_epoch(run: Run) -> None:
     steps_left = min(run.sampler.steps_per_epoch - progress.epoch_step, run.num_steps - progress.step)
     for _ in range(steps_left):
         micro_batches = [next(batches) for _ in range(arguments.gradient_accumulation_steps)]
-        losses = train_step(accelerator, run.wrapped_model, run.optimizer, micro_batches, arguments.max_grad_norm)
+        losses = train_step(
+            accelerator, run.wrapped_model, run.optimizer, micro_batches, arguments.max_grad_norm, run.objective
+        )
         if not accelerator.optimizer_step_was_skipped:  # fp16: the scaler found an overflow
             run.schedule.step()
+            if run.average is not None:
+                run.average.update_parameters(run.model)
         sums += losses
         progress.step += 1
         progress.epoch_step += 1
@@ -276,30 +299,31 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     micro_batches: list[dict[str, torch.Tensor]],
     max_grad_norm: float,
+    objective: Objective,
 ) -> torch.Tensor:
     """One optimizer step over this process's part of the global batch.
 
-    Each loss is a mean over the spans (the relation decisions) of the whole global batch, so that neither the number
-    of processes nor of micro-batches changes it. Gradients are averaged over processes: hence the factor.
+    Each loss is a mean over the spans (the relation decisions, the sentences) of the whole global batch, so that
+    neither the number of processes nor of micro-batches changes it. Gradients are averaged over processes: hence the
+    factor.
 
     Returns:
-        The entity and the relation loss of the global batch: `(2,)`.
+        The entity and the relation loss of the global batch: `(2,)`. The latter has that of pairs with wrong spans in
+        it.
     """
-    counts = torch.stack([count_targets(batch) for batch in micro_batches])  # (micro-batches, 2)
+    counts = torch.stack([count_targets(batch) for batch in micro_batches])  # (micro-batches, 3)
     micro_batches, counts = send_to_device((micro_batches, counts), accelerator.device)
-    totals = accelerator.reduce(counts.sum(dim=0), reduction="sum").clamp(min=1)  # (2,)
+    totals = accelerator.reduce(counts.sum(dim=0), reduction="sum").clamp(min=1)  # (3,)
     losses = torch.zeros(2, device=accelerator.device)
     for number, (batch, count) in enumerate(zip(micro_batches, counts)):
         is_last = number == len(micro_batches) - 1
         with nullcontext() if is_last else accelerator.no_sync(model):
-            outputs = model(**batch)
-            parts = [outputs.entity_loss]
-            if outputs.relation_loss is not None:
-                parts.append(outputs.relation_loss)
-            share = (count / totals)[: len(parts)]
-            weighted = torch.stack(parts) * share
+            parts = torch.stack(objective(model, batch))
+            weighted = parts * (count / totals)[: len(parts)]
             accelerator.backward(weighted.sum() * accelerator.num_processes)
-        losses[: len(parts)] += weighted.detach()
+        weighted = weighted.detach()
+        losses[: len(parts[:2])] += weighted[:2]
+        losses[1] += weighted[2:].sum()
     accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
@@ -326,7 +350,7 @@ def end_epoch(run: Run) -> None:
     }
     line = f"epoch {row['epoch']}: loss {entity_loss:.3f} + {relation_loss:.3f}"
     if "validation" in run.corpus:
-        scores, _ = score(run, run.model, "validation")
+        scores, _ = score(run, run.scored_model, "validation")
         numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
         accelerator.log({f"validation_{name}": value for name, value in numbers.items()}, step=progress.step)
         line += f", validation: entities {score_text(scores['ner_micro_f1'])}, "
@@ -336,7 +360,7 @@ def end_epoch(run: Run) -> None:
     is_best = progress.end_epoch(row, arguments.metric_for_best_model)
     on_main(accelerator, run.lock.check)
     if is_best and arguments.keeps_best:
-        run.checkpoints.save_best(run.model, progress)
+        run.checkpoints.save_best(run.scored_model, progress)
     on_main(accelerator, lambda: write_json(f"{arguments.output_dir}/{DEV_SCORES}", progress.dev_scores))
     is_last = progress.epoch == run.num_epochs
     if arguments.checkpointing_steps == "epoch" or (arguments.checkpointing_steps is not None and is_last):
@@ -353,7 +377,7 @@ def finish(run: Run) -> None:
     run.bar.close()
     model_epoch = progress.epoch
     if arguments.keeps_best and progress.best is not None:
-        on_each(accelerator, lambda: run.checkpoints.load_best(run.model, progress))
+        on_each(accelerator, lambda: run.checkpoints.load_best(run.scored_model, progress))
         model_epoch = progress.best.epoch
     record["outcome"] = {
         "steps": progress.step,
@@ -362,7 +386,8 @@ def finish(run: Run) -> None:
         "seconds": round(run.seconds, 1),
     }
     # In full precision, as whoever loads the model will run it.
-    model = accelerator.unwrap_model(run.wrapped_model, keep_fp32_wrapper=False)
+    unwrapped = accelerator.unwrap_model(run.wrapped_model, keep_fp32_wrapper=False)
+    model = unwrapped if run.average is None else run.scored_model
     on_main(accelerator, lambda: save_result(run, model))
     accelerator.print(f"The model is in {arguments.output_dir}.")
 

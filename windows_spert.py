@@ -136,6 +136,45 @@ def holders(windows: Sequence[Window], near: int, start: int, end: int) -> range
     return range(first, last + 1)
 
 
+def context_of_window(window: Window, ends: Sequence[int], room: int | None, context_words: int) -> tuple[int, int]:
+    """The words that are read with a window: its own, and context on both sides.
+
+    Words of context come nearest first and in turn, one before the window and one after it, while they fit. A side
+    ends at the first word that does not; the other one goes on.
+
+    >>> context_of_window(Window(3, 5), range(11), None, 2)  # ten words of one piece each
+    (1, 7)
+    >>> context_of_window(Window(3, 5), range(11), 3, 2)
+    (1, 6)
+
+    Args:
+        window: a range of words.
+        ends: for each word, and for the end of the last one, the pieces that come before it.
+        room: the pieces that fit besides those of the window; `None` for no limit.
+        context_words: the most words on each side.
+
+    Returns:
+        A half-open range of words, which holds the window.
+    """
+    first, last = max(window.start - context_words, 0), min(window.end + context_words, len(ends) - 1)
+    size = ends[window.end] - ends[window.start]
+    if room is None or ends[last] - ends[first] - size <= room:
+        return first, last
+    start, end = window.start, window.end
+    may_grow = [start > first, end < last]
+    while any(may_grow):
+        for side in (0, 1):
+            if not may_grow[side]:
+                continue
+            wider = (start - 1, end) if side == 0 else (start, end + 1)
+            if ends[wider[1]] - ends[wider[0]] - size > room:
+                may_grow[side] = False
+                continue
+            start, end = wider
+            may_grow[side] = start > first if side == 0 else end < last
+    return start, end
+
+
 def _joined(ranges: Sequence[tuple[int, int]], borders: Sequence[int]) -> list[Window]:
     last = len(ranges) - 1
     return [Window(borders[start], borders[end], index > 0, index < last) for index, (start, end) in enumerate(ranges)]

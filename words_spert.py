@@ -98,8 +98,9 @@ def join_words(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     """Words that came split as one text, joined by one space, and their half-open character ranges in it."""
     ranges, start = [], 0
     for word in words:
-        ranges.append((start, start + len(word)))
-        start += len(word) + 1
+        end = start + len(word)
+        ranges.append((start, end))
+        start = end + 1
     return " ".join(words), ranges
 
 

@@ -11,14 +11,29 @@ from spert.modeling_spert import SpertModel
 from spert.spans_spert import candidate_spans
 
 MASKED = -1e30
+NOT_THE_PAPERS = {
+    "relation_head",
+    "entity_type_features",
+    "distance_embedding_size",
+    "span_boundaries",
+    "context_window",
+}
+"""What a configuration holds only where it is not the paper's."""
 
 
 @torch.inference_mode()
 def dense_forward(model: SpertModel, batch: SpertBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of all candidate spans `(spans, 1 + types)` and pairs `(pairs, relation types)` of one sentence."""
+    config = model.config
+    if (
+        config.relation_context != "localized"
+        or config.span_pooling != "max"
+        or NOT_THE_PAPERS & config.to_dict().keys()
+    ):
+        raise ValueError("dense_forward: expected a model with the paper's heads; see docs/model.md for other choices.")
     hidden = model.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[0]
     words = batch["word_pieces"][0]
-    spans = candidate_spans(len(words), model.config.max_span_width, hidden.device)
+    spans = candidate_spans(len(words), config.max_span_width, hidden.device)
     starts, ends = words[spans[:, 0], 0], words[spans[:, 1] - 1, 1]
     pooled = _pooled(hidden, starts, ends)
     widths = model.width_embeddings(spans[:, 1] - spans[:, 0])

@@ -36,21 +36,27 @@ def synchronize(device: torch.device | str) -> None:
 
 
 def times_in_turns(
-    tasks: dict[str, Callable[[], object]], rounds: int, device: torch.device | str = "cpu"
+    tasks: dict[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device | str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of each task in each round; the tasks take turns, so that a slow moment of the machine hits all of them.
 
     One round more comes first and is left out.
+
+    Args:
+        clock: `time.process_time` for the processor's seconds, where other programs share the machine.
     """
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for number in range(rounds + 1):
         for name, task in tasks.items():
             synchronize(device)
-            start = time.perf_counter()
+            start = clock()
             task()
             synchronize(device)
             if number:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 

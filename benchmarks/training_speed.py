@@ -19,7 +19,7 @@ from spert.corpora import load_corpus, types_of
 from spert.modeling_spert import SpertModel
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_flags(parser)
     parser.add_argument("--dataset", default="conll04", help="a corpus by name, or a folder or file of SpERT JSON")
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, nargs="+", default=[2, 16, 64])
     parser.add_argument("--sentences", type=int, default=64, help="sentences that pass in a round")
     parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     corpus = load_corpus(arguments.dataset, arguments.data_dir)
     records = corpus["train"].select(range(min(arguments.sentences, len(corpus["train"])))).to_list()
     model, processor = load_model(arguments, [record["tokens"] for record in records])

@@ -13,6 +13,7 @@ from .commands.convert import convert
 from .commands.corpus import app as corpus_app
 from .commands.demo import demo
 from .commands.evaluate import evaluate
+from .commands.experiments import experiments
 from .commands.export import export
 from .commands.graph import graph
 from .commands.inspect import inspect
@@ -74,6 +75,7 @@ for command in (
     tune,
     score,
     summary,
+    experiments,
     compare,
     export,
     push,

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from .batches_spert import SpertBatch
 from .decoding_spert import DecodedSentence
 from .documents_spert import Sentences
 from .encoding_spert import EncodedDocument
+from .inference.eager import EagerForward, Forward, Scored, run_ahead, runs_ahead
 from .modeling_spert import SpertModel
 from .options_spert import DecodingOptions
-from .outputs_spert import SpertOutput
 from .processing_spert import SpertProcessor
 
 Sentence = str | Sequence[str] | Mapping[str, Any]
@@ -29,6 +30,12 @@ LOOK_AHEAD = 64
 CHARACTERS_PER_SENTENCE = 128
 WORDS_PER_SENTENCE = 24
 """What a stream takes for a sentence when it reads ahead: a long document counts as many."""
+
+RUNS_AHEAD_ON = ("cuda",)
+"""Devices on which the next batch is launched before the host waits for one. A CPU has nothing to do meanwhile."""
+
+DECODED_AT_A_TIME = 2
+"""Batches that wait for the thread that decodes, at most."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ def predict(
     sentences_per_window: int | None = None,
     return_all_scores: bool = False,
     progress: bool = False,
+    cuda_graphs: bool = False,
     **decoding: Any,
 ) -> list[dict[str, Any]]:
     """Entities and relations of each document.
@@ -65,6 +73,8 @@ def predict(
         sentences, on_overflow, sentences_per_window: see `SpertProcessor.__call__`.
         return_all_scores: see `SpertProcessor.post_process_entity_relation_extraction`.
         progress: show a progress bar.
+        cuda_graphs: pad batches to few shapes, and launch each of those that come often as one captured graph. For
+            many sentences on a GPU; scores differ by rounding.
         decoding: what counts as found, in place of the model configuration's values: `relation_threshold`,
             `entity_threshold`, `relation_arguments`, `overlapping_entities`, `temperature`; see `DecodingOptions`.
 
@@ -73,8 +83,10 @@ def predict(
         Each module's mode (training or evaluation) is as it was before.
 
     Raises:
-        ValueError: a text cannot be read; the message says which and why.
+        ValueError: a text cannot be read, and the message says which and why; or there are to be graphs of a model
+            that is on no GPU, or that something else runs already (a compiled one, one with hooks).
     """
+    forward = _forward_of(model, batch_size, cuda_graphs)
     options = _checked_options("predict", model, texts, batch_size, decoding)
     encoded = processor.encode_documents(
         list(texts),
@@ -85,7 +97,7 @@ def predict(
     )
     total = sum(len(document.rows) for document in encoded)
     with tqdm(total=total, unit="sentence", disable=not progress) as bar:
-        return _extract(model, processor, encoded, options, batch_size, return_all_scores, bar.update)
+        return _extract(model, processor, encoded, options, batch_size, return_all_scores, forward, bar.update)
 
 
 def predict_stream(
@@ -99,6 +111,7 @@ def predict_stream(
     on_overflow: str = "windows",
     sentences_per_window: int | None = None,
     return_all_scores: bool = False,
+    cuda_graphs: bool = False,
     **decoding: Any,
 ) -> Iterator[dict[str, Any] | Refused]:
     """Entities and relations of any number of documents, in constant memory and in input order.
@@ -109,16 +122,18 @@ def predict_stream(
         texts: as for `predict`; what is refused already passes through.
         look_ahead: batches that are read together; sentences of like length among them go together.
         sentences: one choice for all texts; a record may have its own.
-        batch_size, on_overflow, sentences_per_window, return_all_scores, decoding: as for `predict`.
+        batch_size, on_overflow, sentences_per_window, return_all_scores, cuda_graphs, decoding: as for `predict`.
 
     Returns:
         For each text the dictionary that `predict` gives, or why there is none. The reason does not say which text it
         is: the place in the stream does.
     """
+    forward = _forward_of(model, batch_size, cuda_graphs)
     options = _checked_options("predict_stream", model, texts, batch_size, decoding)
     if look_ahead < 1:
         raise ValueError(f"predict_stream: expected a look_ahead of at least 1, got {look_ahead}.")
     source = iter(texts)
+    remembered: dict[str, list[int]] = {}
 
     def encode(together: Sequence[Sentence]) -> list[EncodedDocument]:
         return processor.encode_documents(
@@ -127,6 +142,7 @@ def predict_stream(
             on_overflow=on_overflow,
             sentences_per_window=sentences_per_window,
             entity_types=model.config.entity_types,
+            remembered=remembered,
         )
 
     def read_ahead() -> list[EncodedDocument | Refused]:
@@ -138,7 +154,7 @@ def predict_stream(
             while documents := waiting.result():
                 waiting = reader.submit(read_ahead)
                 encoded = [document for document in documents if not isinstance(document, Refused)]
-                results = iter(_extract(model, processor, encoded, options, batch_size, return_all_scores))
+                results = iter(_extract(model, processor, encoded, options, batch_size, return_all_scores, forward))
                 for document in documents:
                     yield document if isinstance(document, Refused) else next(results)
 
@@ -209,6 +225,22 @@ _MODES: "weakref.WeakKeyDictionary[torch.nn.Module, _Modes]" = weakref.WeakKeyDi
 _MODES_LOCK = threading.Lock()
 
 
+def _forward_of(model: SpertModel, batch_size: int, cuda_graphs: bool) -> Forward | None:
+    """How batches pass a model; `None` for one after the other, as the model runs by itself."""
+    if not runs_ahead(model):
+        if cuda_graphs:
+            raise ValueError(
+                f"cuda_graphs: expected a plain SpertModel, got {type(model).__name__} that is compiled, exported, "
+                f"hooked onto or spread over devices. Leave cuda_graphs out, or load the model anew."
+            )
+        return None
+    if cuda_graphs:
+        from .inference.captured import captured_forward
+
+        return captured_forward(model, batch_size)
+    return EagerForward(model) if model.device.type in RUNS_AHEAD_ON else None
+
+
 def _extract(
     model: SpertModel,
     processor: SpertProcessor,
@@ -216,32 +248,42 @@ def _extract(
     options: DecodingOptions,
     batch_size: int,
     return_all_scores: bool,
+    forward: Forward | None,
     advance: Callable[[int], object] = lambda number: None,
 ) -> list[dict[str, Any]]:
     found: list[list[Any]] = [[None] * len(document.rows) for document in documents]
+    plan = processor.plan_batches(documents, batch_size)
 
-    @torch.inference_mode()
-    def decode(outputs: SpertOutput, batch: SpertBatch, rows: Sequence[tuple[int, int]]) -> None:
-        decoded: list[DecodedSentence] = processor.decode(outputs, batch, options, return_all_scores)
+    def padded(pin_memory: bool = False) -> Iterator[SpertBatch]:
+        for rows in plan:
+            yield processor.pad([documents[number].rows[index] for number, index in rows], pin_memory=pin_memory)
+
+    def keep(rows: Sequence[tuple[int, int]], decoded: Sequence[DecodedSentence]) -> None:
         for (number, index), sentence in zip(rows, decoded):
             found[number][index] = sentence
         advance(len(rows))
 
-    # While an accelerator works on a batch, this thread waits for it, and another one decodes the batch before.
-    with evaluation_mode(model), ThreadPoolExecutor(max_workers=1) as decoder, torch.inference_mode():
-        decoding: Future[None] | None = None
-        for rows in processor.plan_batches(documents, batch_size):
-            batch = processor.pad([documents[number].rows[index] for number, index in rows])
-            batch.to(model.device)
-            outputs = model(**batch, return_dict=True)
-            if model.device.type == "cpu":
-                decode(outputs, batch, rows)
-                continue
-            if decoding is not None:
-                decoding.result()
-            decoding = decoder.submit(decode, outputs, batch, rows)
-        if decoding is not None:
-            decoding.result()
+    @torch.inference_mode()
+    def decode(scored: Scored, rows: Sequence[tuple[int, int]]) -> None:
+        of_rows = [documents[number].rows[index] for number, index in rows]
+        keep(rows, processor.decode_candidates(scored.wait(), of_rows, options, return_all_scores))
+
+    with evaluation_mode(model), torch.inference_mode():
+        if forward is None:
+            for rows, batch in zip(plan, padded()):
+                outputs = model(**batch.to(model.device), return_dict=True)
+                keep(rows, processor.decode(outputs, batch, options, return_all_scores))
+        else:
+            # While the device works on a batch, this thread launches the next, and another decodes the one before.
+            with ThreadPoolExecutor(max_workers=1) as decoder:
+                decoding: deque[Future[None]] = deque()
+                pinned = model.device.type == "cuda"
+                for rows, scored in zip(plan, run_ahead(forward, padded(pinned))):
+                    if len(decoding) == DECODED_AT_A_TIME:
+                        decoding.popleft().result()
+                    decoding.append(decoder.submit(decode, scored, rows))
+                for waiting in decoding:
+                    waiting.result()
     return [processor.merge(document, rows, options) for document, rows in zip(documents, found)]
 
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    # Files with the most slow tests begin, so that no worker is left with one at the end.
+    num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -num_slow[item.path])
     if "kills" in config.option.markexpr:
         return
     left_out = [item for item in items if item.get_closest_marker("kills")]

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from spert import SpertConfig
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
+from spert.training.flags import parse_arguments
 from spert.training.recipes import read_recipe
 from spert.training.settings import meanings_of
 
@@ -31,6 +32,12 @@ class TestMeanings:
             "head_dropout": 0.25,
             "span_pooling": "mean",
             "relation_context": "localized",
+            "relation_head": "linear",
+            "relation_hidden_size": 256,
+            "entity_type_features": False,
+            "distance_embedding_size": 0,
+            "span_boundaries": False,
+            "context_window": 0,
             "relation_threshold": 0.4,
         }
         assert SpertConfig(entity_types=["A"], **arguments.config_fields()).span_pooling == "mean"
@@ -47,7 +54,7 @@ class TestMeanings:
     def test_settings_that_name_what_is_known_by_its_content(self):
         sources = {name for name, meaning in meanings_of(TrainingArguments).items() if meaning.role == "source"}
         files = {"train_file", "validation_file", "test_file", "types_file"}
-        assert sources == {"dataset_name", "model_name_or_path"} | files
+        assert sources == {"dataset_name", "model_name_or_path", "teachers"} | files
 
     def test_no_file_gets_a_secret(self):
         arguments = TrainingArguments(dataset_name="a", hub_token="hf_secret")
@@ -155,7 +162,7 @@ def test_a_corpus_is_named_once(flags, message):
     ("flags", "message"),
     [
         (["--num_train_epochs", "0"], "--num_train_epochs: expected a number >= 1, got 0"),
-        (["--num_negative_spans", "-1"], "--num_negative_spans: expected a number >= 0, got -1"),
+        (["--num_negative_spans", "-2"], "--num_negative_spans: expected a number >= -1, got -2"),
         (["--warmup_ratio", "2"], "--warmup_ratio: expected a number >= 0 and <= 1, got 2.0"),
         (["--learning_rate", "0"], "--learning_rate: expected a number > 0 and <= 1, got 0.0"),
         (["--learning_rate", "1e30"], "--learning_rate: expected a number > 0 and <= 1, got 1e"),

@@ -176,8 +176,8 @@ def test_an_entity_wider_than_the_table_is_refused_with_its_record():
     assert dataset([fits])[0]["spans"][0].tolist() == [0, 99]
     with pytest.raises(ValueError, match=r"record 0 \(id 'wide'\), entity 0: expected at most 99 words, got the 100"):
         dataset([record | {"entities": [{"type": "Person", "start": 0, "end": 100}]}])
-    with pytest.raises(ValueError, match="num_negative_spans: expected 0 or more, got -1"):
-        dataset(num_negative_spans=-1)
+    with pytest.raises(ValueError, match="num_negative_spans: expected 0 or more, or -1 for all, got -2"):
+        dataset(num_negative_spans=-2)
 
 
 STOPS = {

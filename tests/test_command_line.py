@@ -18,7 +18,7 @@ from spert.evaluation.scores import compute_scores
 from spert.files import by_number, matching
 from spert.showing import print_result
 from spert.terminal import visible
-from spert.training.arguments import parse_arguments
+from spert.training.flags import parse_arguments
 from tests import tiny
 from tests.extracting import lines, run, written
 

@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from spert.cli import app
-from spert.training.arguments import flags_of_training, parse_arguments
+from spert.training.flags import flags_of_training, parse_arguments
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -177,6 +177,28 @@ def test_benchmarks_run(benchmark, saved_model, tmp_path):
     assert "training step" in benchmark("training_speed", *flags)
     flags = ["--words", 20, "--entities", 5, "--batch_size", 1, "--measure", "heads"]
     assert len(json.loads(benchmark("growth", *flags).splitlines()[-1])) == 3
+
+
+@pytest.mark.slow
+def test_the_benchmarks_of_hosts_and_gpus_run_on_a_cpu(benchmark, saved_model, tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps(tiny.RECORDS))
+    flags = ["--dataset", tmp_path, "--batch_size", 2, "--rounds", 1]
+    assert "all, words remembered − tokenizer alone" in benchmark("host_stages", "--model", saved_model, *flags)
+    flags += ["--device", "cpu", "--dtype", "float32", "--sentences", 4, "--single", 1, "--predicted", 8]
+    shown = benchmark("gpu", "--models", saved_model, *flags, "--training_batch_size", 2, "--parts", *GPU_PARTS)
+    for expected in (
+        "model, fixed shapes, 2",
+        "extraction, 2",
+        "encoder alone, ready mask ",
+        "training step",
+        "multiples of 8",
+    ):
+        assert expected in shown
+
+
+GPU_PARTS = ("padding", "forward", "extraction", "launches", "training")
+"""All but `predict`, which starts three processes."""
 
 
 @pytest.mark.slow

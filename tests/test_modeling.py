@@ -262,12 +262,15 @@ def test_dropout_acts_on_each_joined_vector_separately():
     assert_close(logits, logits[:1].expand_as(logits))
 
 
-def test_joined_and_factored_span_logits_agree():
-    classifier = tiny.model("bert", head_dropout=0.1).span_classifier
+@pytest.mark.parametrize("boundaries", [False, True])
+def test_joined_and_factored_span_logits_agree(boundaries):
+    classifier = tiny.model("bert", head_dropout=0.1, span_boundaries=boundaries).span_classifier
     sentence, pooled, width = torch.randn(2, 32), torch.randn(2, 7, 32), torch.randn(2, 7, 25)
-    factored = classifier.eval()(sentence, pooled, width)
-    joined = torch.cat((sentence.unsqueeze(1).expand(-1, 7, -1), pooled, width), dim=-1)
-    assert_close(factored, classifier.linear(joined))
+    hidden, pieces = torch.randn(2, 9, 32), torch.tensor([[[start, start + 2] for start in range(7)]] * 2)
+    factored = classifier.eval()(sentence, pooled, width, hidden, pieces)
+    joined = [sentence.unsqueeze(1).expand(-1, 7, -1), pooled, width]
+    joined += [hidden[:, :7], hidden[:, 1:8]] if boundaries else []
+    assert_close(factored, classifier.linear(torch.cat(joined, dim=-1)))
 
 
 def test_losses_are_means_over_what_is_no_padding():
@@ -352,9 +355,10 @@ def test_plain_tuple_and_misuse():
         model(**batch, pairs=torch.zeros((1, 1, 2), dtype=torch.long))
 
 
-def test_one_encoder_pass_and_one_synchronisation(monkeypatch):
+@pytest.mark.parametrize("fields", [{}, tiny.ALL_CHOICES])
+def test_one_encoder_pass_and_one_synchronisation(monkeypatch, fields):
     """`tolist` of the two counts is the only place where the host has to wait for the device."""
-    model = tiny.model("bert")
+    model = tiny.model("bert", **fields)
     batch = encoded()
     calls = {"encoder": 0, "tolist": 0}
     tolist = torch.Tensor.tolist
@@ -383,9 +387,10 @@ def test_one_encoder_pass_and_one_synchronisation(monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_one_synchronisation_on_a_gpu():
+@pytest.mark.parametrize("fields", [{}, tiny.ALL_CHOICES])
+def test_one_synchronisation_on_a_gpu(fields):
     """Besides those of the encoder itself (transformers looks whether a batch is padded at all)."""
-    model = tiny.model("bert").cuda()
+    model = tiny.model("bert", **fields).cuda()
     batch = encoded().to("cuda")
 
     def synchronisations(task):

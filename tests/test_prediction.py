@@ -140,7 +140,7 @@ class TestMode:
 
     def test_restored_after_an_error(self, monkeypatch):
         model, processor = tiny.model("bert").train(), tiny.processor("bert")
-        monkeypatch.setattr(SpertProcessor, "pad", lambda *args: 1 / 0)
+        monkeypatch.setattr(SpertProcessor, "pad", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             predict(model, processor, ["Oslo"])
         assert all(module.training for module in model.modules())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoProcessor, AutoTokenizer
 
-from spert import SpertProcessor
+from spert import SpertProcessor, pieces_spert
 from spert.batches_spert import pad_features
 from tests import tiny
 
@@ -260,3 +260,27 @@ def test_real_corpus_is_aligned(data_dir):
             expected += alone
             assert end == len(expected)
         assert encoded.input_ids == [*expected, processor.tokenizer.sep_token_id]
+
+
+def test_remembered_pieces_change_nothing(monkeypatch):
+    """However many words are remembered, and whatever was read before."""
+    processor = tiny.processor()
+    sentences = [*tiny.SENTENCES, ["\u200b", "Oslo"], []]
+    expected = [document.rows for document in processor.encode_documents(sentences)]
+    for most in (0, 5, 10_000):
+        monkeypatch.setattr(pieces_spert, "MOST_REMEMBERED", most)
+        remembered = {}
+        for _ in range(2):
+            rows = [processor.encode_documents([words], remembered=remembered)[0].rows for words in sentences]
+            assert rows == expected
+        assert len(remembered) <= max(most, 15)  # the words of one call are always there
+
+
+def test_what_is_remembered_is_not_read_again(monkeypatch):
+    processor, remembered = tiny.processor(), {}
+    processor.encode_documents(tiny.SENTENCES, remembered=remembered)
+    assert set(remembered) == {word for words in tiny.SENTENCES for word in words}
+    read = []
+    monkeypatch.setattr(pieces_spert, "_encodings", lambda tokenizer, groups, **kwargs: read.extend(groups) or [])
+    processor.encode_documents(tiny.SENTENCES, remembered=remembered)
+    assert read == []

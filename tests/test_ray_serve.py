@@ -129,7 +129,8 @@ def test_overload_a_killed_replica_and_the_end(saved_model, expected, monkeypatc
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/"
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    # "local": not the cluster of another test at the same time.
+    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     try:
         start(str(saved_model), port=port, replicas=2, max_queued=4, max_requests=2, threads=1)
         number = 20

@@ -4,7 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spert.sampling_spert import happens, negative_spans, record_generator, strong_negative_pairs, weak_negative_pairs
+from spert.sampling_spert import (
+    ALL_SPANS,
+    happens,
+    negative_spans,
+    record_generator,
+    strong_negative_pairs,
+    weak_negative_pairs,
+)
 
 
 def _generator(seed=0):
@@ -19,6 +26,34 @@ def test_negative_spans_are_other_spans_each_once(words, width, number, seed, da
     free = {span for span in every if span[1] - span[0] <= width} - set(gold)
     assert len(drawn) == len(set(drawn)) == min(number, len(free))
     assert set(drawn) <= free
+
+
+@given(st.integers(0, 12), st.integers(1, 5), st.integers(0, 40), st.floats(0.01, 1), st.integers(0, 999), st.data())
+def test_a_share_of_the_negatives_overlaps_an_entity(words, width, number, ratio, seed, data):
+    every = [(s, e) for s in range(words) for e in range(s + 1, words + 1)]
+    gold = data.draw(st.lists(st.sampled_from(every), unique=True, max_size=3)) if every else []
+    drawn = [tuple(span) for span in negative_spans(words, gold, width, number, _generator(seed), ratio).tolist()]
+    free = {span for span in every if span[1] - span[0] <= width} - set(gold)
+    hard = {(s, e) for s, e in free if any(s < end and start < e for start, end in gold)}
+    assert len(drawn) == len(set(drawn)) == min(number, len(free))
+    assert set(drawn) <= free
+    num_hard, num_easy, wanted = len(hard & set(drawn)), len(set(drawn) - hard), round(ratio * number)
+    if len(hard) >= wanted and len(free - hard) >= number - wanted:
+        assert (num_hard, num_easy) == (wanted, number - wanted)
+    else:
+        assert num_hard == len(hard) or num_easy == len(free - hard)
+
+
+def test_hard_negatives_literal():
+    draw = negative_spans(5, [(1, 3)], 2, 5, _generator(), 1.0)
+    hard, easy = draw[:4].tolist(), draw[4:].tolist()
+    assert sorted(hard) == [[0, 2], [1, 2], [2, 3], [2, 4]]  # all that there are
+    assert len(easy) == 1
+    assert easy[0] in ([0, 1], [3, 4], [4, 5], [3, 5])
+
+
+def test_all_negatives_in_order():
+    assert negative_spans(3, [(0, 2)], 2, ALL_SPANS, _generator()).tolist() == [[0, 1], [1, 2], [2, 3], [1, 3]]
 
 
 @given(st.integers(0, 6), st.integers(0, 40), st.data())

@@ -11,7 +11,7 @@ from spert.search.plan import Choices, open_study, read_plan
 from spert.search.running import search_settings
 from spert.search.space import Range, Values, read_space
 from spert.training import workers
-from spert.training.arguments import parse_arguments
+from spert.training.flags import parse_arguments
 from tests.runs import ROOT
 from tests.side_by_side import recipes  # noqa: F401
 

@@ -159,6 +159,6 @@ def test_a_misspelt_word_is_met_with_the_right_one(words, message):
 
     from spert.cli import app
 
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())

@@ -14,8 +14,9 @@ from spert.studies.grid import read_study, varying
 from spert.studies.plots import draw_study, numeric_axis
 from spert.studies.report import print_report, study_numbers, write_report
 from spert.studies.running import locked_study, train_study
-from spert.training.arguments import TrainingArguments, parse_arguments
+from spert.training.arguments import TrainingArguments
 from spert.training.corpus import load_training_corpus
+from spert.training.flags import parse_arguments
 from spert.training.initialization import reset_encoder
 from spert.training.workers import Workers
 from tests import tiny

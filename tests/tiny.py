@@ -80,6 +80,17 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 """Model type to the sizes of a tiny configuration; `deberta-v2` is set up as DeBERTa-v3 is."""
 
+ALL_CHOICES: dict[str, Any] = {
+    "relation_head": "mlp",
+    "relation_hidden_size": 24,
+    "entity_type_features": True,
+    "distance_embedding_size": 6,
+    "span_boundaries": True,
+    "relation_context": "attention",
+    "context_window": 2,
+}
+"""Every choice of the heads that is not the paper's, together."""
+
 _TEXT = [" ".join(words) for words in SENTENCES] + ["The quick brown fox jumps over the lazy dog", "Zürich 123 -"]
 _WORDS = sorted({word for text in _TEXT for word in text.split()})
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -40,6 +40,22 @@ _MOST_LAYERS = 1000
 """Layers may share their weights, so that a few tensors are enough for many of them."""
 
 
+_JOINED = {
+    "span_classifier.linear.weight": ("span_boundaries",),
+    "pair_classifier.linear.weight": ("context_window", "entity_type_features", "span_boundaries"),
+    "pair_classifier.hidden.weight": ("context_window", "entity_type_features", "span_boundaries"),
+}
+"""Weights that read joined vectors, and fields by which these are longer without any layer of their own."""
+
+_FIELDS_OF_LAYERS = {
+    "pair_classifier.hidden": "relation_head",
+    "distance_embeddings": "distance_embedding_size",
+    "context_attention.query": "relation_context",
+    "context_attention.key": "relation_context",
+}
+"""Layers that a model has or has not, and the field that decides it."""
+
+
 def check_json(model: str, file: str, is_needed: bool = False) -> dict[str, Any] | None:
     """The content of a file of a folder, which has to be a JSON object; `None` where there is no such file or folder.
 
@@ -292,13 +308,24 @@ def _fields_of(info: Mapping[str, Any], config: "SpertConfig") -> list[str]:
         "width_embedding_size": config.width_embedding_size,
         "entity_types": 1 + len(config.entity_types),
         "relation_types": len(config.relation_types),
+        "relation_hidden_size": config.relation_hidden_size,
+        "distance_embedding_size": config.distance_embedding_size,
     }
     fields: set[str] = set()
+    odd_ones = [*info["missing_keys"], *info["unexpected_keys"]]
+    layers = {_FIELDS_OF_LAYERS[layer] for name in odd_ones if (layer := name.rpartition(".")[0]) in _FIELDS_OF_LAYERS}
+    explaining = ("distance_embeddings.", "encoder.", "pair_classifier.hidden.bias", "width_embeddings.")
+    is_explained = bool(layers) or any(name.startswith(explaining) for name, _, _ in info["mismatched_keys"])
     for name, found, wanted in info["mismatched_keys"]:
         known = numbers if name.startswith("encoder.") else own
         odd = [size for size, other in zip(wanted, found) if size != other]
         fields |= {field for field, size in known.items() if size in odd}
-    for name in [*info["missing_keys"], *info["unexpected_keys"]]:
+        if name in _JOINED and found[1:] != wanted[1:] and not is_explained:
+            fields |= set(_JOINED[name])
+    fields |= layers
+    for name in odd_ones:
+        if name.rpartition(".")[0] in _FIELDS_OF_LAYERS:
+            continue
         if name.startswith("pair_classifier."):
             fields.add("relation_types")
         elif re.search(r"\.\d+\.", name):

@@ -106,7 +106,12 @@ def predict(
     ] = None,
     all_scores: Annotated[bool, typer.Option("--all-scores", help="Write the scores of all types and pairs.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="The model's numbers; int8 is for CPUs.")] = Dtype.float32,
-    num_processes: Annotated[int, typer.Option(min=1, help="Processes, each with its cores or accelerator.")] = 1,
+    cuda_graphs: Annotated[
+        bool, typer.Option("--cuda-graphs", help="On a GPU: launch batches of few padded shapes as captured graphs.")
+    ] = False,
+    num_processes: Annotated[
+        int, typer.Option(min=1, help="Processes, each with its cores; accelerators are shared out among them.")
+    ] = 1,
     shard_size: Annotated[int, typer.Option(min=1, help="Records that are written, and redone, together.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the shards of an interrupted run.")] = False,
 ) -> None:
@@ -114,6 +119,7 @@ def predict(
     from ..extraction.choices import arguments_of, numbers_of
     from ..extraction.outputs import output_of
     from ..extraction.plan import printable
+    from ..extraction.shards import how_to_go_on  # before any signal comes: of a stopped import, only half may be there
     from ..extraction.stopping import Stopped, occupy_standard_streams, say, stoppable
     from ..files import STANDARD_STREAM
 
@@ -152,8 +158,9 @@ def predict(
         "decoding": {name: value for name, value in decoding.items() if value is not None},
     }
     ending = f".{(input_format or InputFormat.jsonl).value}"
+    speed = {"batch_size": batch_size, "cuda_graphs": cuda_graphs}
     if is_printed:
-        _print(model, revision, input, text, options, batch_size, ending, as_json=output == STANDARD_STREAM)
+        _print(model, revision, input, text, options, speed, ending, as_json=output == STANDARD_STREAM)
         return
     assert input is not None
     assert output is not None
@@ -162,10 +169,8 @@ def predict(
         raise ValueError(f"{output}: expected .jsonl or .parquet with --all-scores, SpERT JSON has no scores.")
     try:
         with stoppable() as check:
-            outcome = _run(model, revision, input, place, options, batch_size, num_processes, resume, check, ending)
+            outcome = _run(model, revision, input, place, options, speed, num_processes, resume, check, ending)
     except Stopped as stopped:
-        from ..extraction.bulk import how_to_go_on
-
         say(f"spert: stopped by {stopped.name}. {how_to_go_on(place.shards)}", to_errors=True)
         raise typer.Exit(stopped.exit_code) from None
     if outcome.is_old:
@@ -181,7 +186,7 @@ def predict(
 
 
 def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `spert --help`
-    model, revision, input, place, options, batch_size, num_processes, resume, check, ending
+    model, revision, input, place, options, speed, num_processes, resume, check, ending
 ):
     """Check everything, then make the plan and carry it out."""
     from contextlib import nullcontext
@@ -219,10 +224,11 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
         name = str(source.files[0]) if is_stream else input
 
         def with_one_process():  # type: ignore[no-untyped-def]
-            return maker_of(plan, source, sink, folder, batch_size=batch_size, check=check)
+            return maker_of(plan, source, sink, folder, **speed, check=check)
 
         def with_several():  # type: ignore[no-untyped-def]
-            words = ["--model", str(folder), "--input", name, "--format", place.format, "--batch-size", str(batch_size)]
+            words = ["--model", str(folder), "--input", name, "--format", place.format]
+            words += ["--batch-size", str(speed["batch_size"]), *["--cuda-graphs"] * speed["cuda_graphs"]]
             return lambda shards, missing: run_workers(num_processes, [str(shards.folder), *words])
 
         return run_plan(
@@ -236,7 +242,7 @@ def _run(  # type: ignore[no-untyped-def]  # its types would import torch for `s
 
 
 def _print(  # type: ignore[no-untyped-def]  # as above
-    model, revision, input, texts, options, batch_size, ending, as_json
+    model, revision, input, texts, options, speed, ending, as_json
 ):
     """Write results to standard output: as JSON Lines, or, those of texts in a terminal, as people read them."""
     from contextlib import nullcontext
@@ -264,7 +270,7 @@ def _print(  # type: ignore[no-untyped-def]  # as above
                 processor,
                 sys.stdout.buffer,
                 lambda reason: say(f"spert: {reason}", to_errors=True),
-                batch_size=batch_size,
+                **speed,
                 **settings,
             )
         if written.refused:
@@ -277,7 +283,7 @@ def _print(  # type: ignore[no-untyped-def]  # as above
         loaded,
         processor,
         [sentence_of(one, sentences=options["sentences"]) for one in texts],
-        batch_size=batch_size,
+        **speed,
         on_overflow=options["on_overflow"],
         sentences_per_window=options["sentences_per_window"],
         return_all_scores=options["all_scores"],

@@ -10,6 +10,7 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of, with_context
 from ..prediction import as_spert_json, predict
 from ..processing_spert import SpertProcessor
 from ..words_spert import join_words
@@ -37,6 +38,8 @@ def evaluate_model(
     them return the whole.
 
     Args:
+        processor: the model's. With `context_words`, sentences are read with their neighbours of the same document,
+            which their `id` names.
         dataset: annotated sentences, with the columns of `spert.corpora.FEATURES`.
         batch_size: sentences that pass the encoder together.
         without_overlapping: as for `compute_scores`.
@@ -57,7 +60,7 @@ def evaluate_model(
             "evaluate_model: expected from_text or given_entities, got both. A gold entity that stands on no word "
             "border cannot be given to a model that reads text: evaluate them one after the other."
         )
-    records = dataset.to_list()
+    records = with_context(dataset.to_list(), processor.context_words)
     _refuse_unknown_types(model, records)
     state = PartialState()
     # Longest first, so that sentences of like length share a batch, and a batch that is too large fails at once.
@@ -99,16 +102,18 @@ def _chunks(indices: Sequence[int], size: int) -> Iterator[list[int]]:
         yield chunk
 
 
-def _model_input(record: Mapping[str, Any], from_text: bool, given_entities: bool) -> Any:
+def _model_input(record: Mapping[str, Any], from_text: bool, given_entities: bool) -> dict[str, Any]:
+    context = context_of(record)
     if from_text:
-        return _text_and_words(record)[0]
-    if given_entities:
-        entities = [
-            {"type": entity["type"], "word_start": entity["start"], "word_end": entity["end"]}
-            for entity in record["entities"]
-        ]
-        return {"tokens": record["tokens"], "entities": entities}
-    return record["tokens"]
+        texts = {field: " ".join(words) for field, words in context.items()}
+        return {"text": _text_and_words(record)[0], **texts}
+    if not given_entities:
+        return {"tokens": record["tokens"], **context}
+    entities = [
+        {"type": entity["type"], "word_start": entity["start"], "word_end": entity["end"]}
+        for entity in record["entities"]
+    ]
+    return {"tokens": record["tokens"], "entities": entities, **context}
 
 
 def _text_and_words(record: Mapping[str, Any]) -> tuple[str, Sequence[Sequence[int]]]:

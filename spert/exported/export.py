@@ -80,6 +80,9 @@ def export_model(model: SpertModel, processor: SpertProcessor, folder: str | os.
                 "head": {0: pairs},
                 "tail": {0: pairs},
             }
+            if model.config.entity_type_features:
+                inputs["type_probabilities"] = torch.rand((3, 1 + len(model.config.entity_types)))
+                shapes["type_probabilities"] = {0: entities}
             save(PairGraph(model, num_levels), inputs, shapes, staging / f"pairs{suffix}", ["logits"])
         model.config.save_pretrained(staging)
         processor.save_pretrained(staging)

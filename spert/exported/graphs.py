@@ -75,15 +75,19 @@ class PairGraph(_Graph):
         entity_spans: Tensor,
         head: Tensor,
         tail: Tensor,
+        type_probabilities: Tensor | None = None,
     ) -> Tensor:
         """Run `SpertModel.score_pairs_of`.
+
+        `type_probabilities` are an input only of models with `entity_type_features`.
 
         Shapes:
             sentence: `(entities,)`, row in the batch
             entity_spans: `(entities, 2)`, word ranges
             head, tail: `(pairs,)`, indices of entities
+            type_probabilities: `(entities, 1 + entity types)`
             result: `(pairs, relation types)`
         """
         states = self.model.sentence_states(hidden, word_pieces, cls_piece, self.num_levels)
-        entities = self.model.read_entities(states, sentence, entity_spans)
+        entities = self.model.read_entities(states, sentence, entity_spans, type_probabilities)
         return self.model.score_pairs_of(states, entities, head, tail)

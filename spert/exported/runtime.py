@@ -97,6 +97,7 @@ class ExportedModel:
         attention_mask: Tensor,
         cls_piece: Tensor,
         given_entities: Tensor | None = None,
+        given_types: Tensor | None = None,
         return_dict: bool = True,
     ) -> SpertOutput:
         """As `SpertModel.forward` without `spans`; never a plain tuple."""
@@ -117,7 +118,7 @@ class ExportedModel:
             spans=found.spans,
             candidate_entities=found.candidate_entities,
             candidate_counts=found.candidate_counts,
-            candidate_logits=self._score_pairs(read, found),
+            candidate_logits=self._score_pairs(read, found, given_types),
             decoding=DecodingOptions.of(self.config),
         )
 
@@ -127,12 +128,15 @@ class ExportedModel:
         (logits,) = self._entities(read | {"given_entities": given_entities})
         return logits
 
-    def _score_pairs(self, read: dict[str, Tensor], found: FoundEntities) -> Tensor:
+    def _score_pairs(self, read: dict[str, Tensor], found: FoundEntities, given_types: Tensor | None) -> Tensor:
         if self._pairs is None or found.num_pairs == 0:
             return found.entity_logits.new_zeros((found.num_pairs, len(self.config.relation_types)))
         sentence, entity_spans = found.entity_spans()
         head, tail = ordered_pairs(found.candidate_counts, torch.arange(found.num_pairs))
-        (logits,) = self._pairs(read | {"sentence": sentence, "entity_spans": entity_spans, "head": head, "tail": tail})
+        inputs = read | {"sentence": sentence, "entity_spans": entity_spans, "head": head, "tail": tail}
+        if self.config.entity_type_features:
+            inputs["type_probabilities"] = found.type_probabilities(self.config.entity_types, given_types)
+        (logits,) = self._pairs(inputs)
         return logits
 
 

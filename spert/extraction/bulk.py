@@ -23,7 +23,7 @@ from ..processing_spert import SpertProcessor
 from .outputs import Output
 from .plan import PLAN, Plan, read_plan, write_plan
 from .records import refusal, sentence_of
-from .shards import Shards, number_finished, read_record
+from .shards import Shards, how_to_go_on, read_record
 from .sinks import Sink, join_lines
 from .sources import Entry, Source
 
@@ -109,18 +109,6 @@ def run_plan(
         return outcome
 
 
-def how_to_go_on(folder: Path) -> str:
-    """What to do after a run was interrupted.
-
-    Args:
-        folder: its folder of shards.
-    """
-    finished = number_finished(folder)
-    if not finished:
-        return "No shard was finished, and nothing is left behind: run the same command again."
-    return f"{finished} finished {'shard is' if finished == 1 else 'shards are'} kept: go on with --resume."
-
-
 def make_shards(
     plan: Plan,
     source: Source,
@@ -131,6 +119,7 @@ def make_shards(
     wanted: list[int],
     *,
     batch_size: int,
+    cuda_graphs: bool = False,
     check: Callable[[], None] = lambda: None,
     progress: bool = False,
 ) -> None:
@@ -138,6 +127,7 @@ def make_shards(
 
     Args:
         wanted: their numbers, rising.
+        batch_size, cuda_graphs: as for `predict_stream`.
         check: called for every entry; raises where the work should end.
 
     Raises:
@@ -160,6 +150,7 @@ def make_shards(
         on_overflow=plan.on_overflow,
         sentences_per_window=plan.sentences_per_window,
         return_all_scores=plan.all_scores,
+        cuda_graphs=cuda_graphs,
         **plan.decoding,
     )
     total = sum(len(plan.range_of(shard)) for shard in wanted)
@@ -185,6 +176,7 @@ def maker_of(
     model: str | os.PathLike[str],
     *,
     batch_size: int,
+    cuda_graphs: bool = False,
     check: Callable[[], None],
     device_index: int = 0,
     is_first: bool = True,
@@ -193,6 +185,7 @@ def maker_of(
 
     Args:
         model: its folder.
+        batch_size, cuda_graphs: as for `predict_stream`.
         check: called for every entry; raises where the work should end.
         device_index: of several accelerators.
         is_first: whether this is the process that shows how far the work has come, if there is a terminal.
@@ -215,6 +208,7 @@ def maker_of(
             processor,
             wanted,
             batch_size=batch_size,
+            cuda_graphs=cuda_graphs,
             check=check,
             progress=progress,
         )

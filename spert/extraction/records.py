@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..documents_spert import Sentences
+from ..neighbours_spert import context_of
 from ..prediction import Refused, Sentence
 
 TEXT_FIELDS = ("tokens", "text")
@@ -62,15 +63,16 @@ def sentence_of(
             return Refused(f"expected a field {expected}, got only {shown_names(entry)}.")
         record, entry, field = entry, entry[name], f"field '{name}': "
     entities = record.get("entities") if given_entities else None
+    context = context_of(record)
     if isinstance(entry, str):
         choice = record.get("sentences") if sentences is None else _SENTENCES[sentences]
-        if choice is None and entities is None:
+        if choice is None and entities is None and not context:
             return entry
-        return {"text": entry, "sentences": choice, "entities": entities}
+        return {"text": entry, "sentences": choice, "entities": entities, **context}
     if isinstance(entry, list) and all(isinstance(word, str) for word in entry):
         if entities is None:
-            return entry
-        return {"tokens": entry, "entities": _by_words(entities)}
+            return {"tokens": entry, **context} if context else entry
+        return {"tokens": entry, "entities": _by_words(entities), **context}
     return Refused(f"{field}expected a text or a list of words, got {_shown(entry)}.")
 
 

@@ -134,9 +134,16 @@ class Shards:
         return sorted(files, key=lambda file: file.name != PLAN)
 
 
-def number_finished(folder: Path) -> int:
-    """How many shards of a folder are finished."""
-    return len(list(folder.glob("done-*.json"))) if (folder / PLAN).exists() else 0
+def how_to_go_on(folder: Path) -> str:
+    """What to do after a run was interrupted.
+
+    Args:
+        folder: its folder of shards.
+    """
+    finished = len(list(folder.glob("done-*.json"))) if (folder / PLAN).exists() else 0
+    if not finished:
+        return "No shard was finished, and nothing is left behind: run the same command again."
+    return f"{finished} finished {'shard is' if finished == 1 else 'shards are'} kept: go on with --resume."
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -68,13 +68,14 @@ def write_results(
     sentences_per_window: int | None,
     all_scores: bool,
     decoding: Mapping[str, Any],
+    cuda_graphs: bool = False,
 ) -> Written:
     """Write what is found in a source as JSON Lines, in constant memory.
 
     Args:
         refuse: is told of each entry that cannot be read or written, and why.
-        column, sentences, given_entities, batch_size, on_overflow, sentences_per_window, all_scores, decoding: see
-            `spert predict --help`.
+        column, sentences, given_entities, batch_size, on_overflow, sentences_per_window, all_scores, decoding,
+            cuda_graphs: see `spert predict --help`.
     """
     read: deque[Entry] = deque()
     written = Written()
@@ -92,6 +93,7 @@ def write_results(
         on_overflow=on_overflow,
         sentences_per_window=sentences_per_window,
         return_all_scores=all_scores,
+        cuda_graphs=cuda_graphs,
         **decoding,
     )
     with closing(found):  # type: ignore[type-var]  # it is a generator

@@ -40,6 +40,10 @@ def stoppable() -> Iterator[Callable[[], None]]:
     Yields:
         A function that raises `Stopped` if a signal came. An exception that a signal raises can be lost, in a
         destructor for example, so that loops ask.
+
+    Raises:
+        Stopped: a signal came. That holds as well where other code turned the exception into one of its own:
+            transformers reports whatever interrupts its imports as a missing module.
     """
     came: list[int] = []
 
@@ -60,6 +64,10 @@ def stoppable() -> Iterator[Callable[[], None]]:
     previous = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         yield check
+    except Exception as error:
+        if came:
+            raise Stopped(came[0]) from error
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -23,7 +23,9 @@ _TIME_TO_END = 20.0
 
 
 def run_workers(num_processes: int, arguments: list[str]) -> None:
-    """Run this module with these arguments on several processes, each with its share of the cores, or an accelerator.
+    """Run this module with these arguments on several processes, each with its share of the cores.
+
+    Accelerators are shared out among them: with more processes than accelerators, several compute on one.
 
     Raises:
         RuntimeError: one of them failed; the others are ended.
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("--input", required=True)
     parser.add_argument("--format", required=True)
     parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--cuda-graphs", action="store_true")
     arguments = parser.parse_args()
     occupy_standard_streams()
     index, number = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -82,6 +85,7 @@ def main() -> None:
                 sink,
                 arguments.model,
                 batch_size=arguments.batch_size,
+                cuda_graphs=arguments.cuda_graphs,
                 check=check,
                 device_index=int(os.environ["LOCAL_RANK"]),
                 is_first=index == 0,
@@ -98,14 +102,14 @@ def main() -> None:
 def _environment(index: int, num_processes: int) -> dict[str, str]:
     import torch
 
+    num_accelerators = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
     environment = {
         **as_starter(os.environ),
         "RANK": str(index),
-        "LOCAL_RANK": str(index),
+        "LOCAL_RANK": str(index % max(1, num_accelerators)),
         "WORLD_SIZE": str(num_processes),
     }
-    has_accelerator = torch.accelerator.is_available() and torch.accelerator.device_count() >= num_processes
-    if not has_accelerator:
+    if not num_accelerators:
         environment["ACCELERATE_USE_CPU"] = "true"
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     root = str(Path(__file__).resolve().parents[2])

@@ -88,7 +88,7 @@ class Node(NamedTuple):
     type: str
     normalized: str
     texts: dict[str, int]
-    count: int  # type: ignore[assignment]  # hides a method of tuples
+    count: int  # type: ignore[assignment]  # hides the tuple's method, which nobody calls
     score: float | None
     best_score: float | None
     first: Mention
@@ -132,7 +132,7 @@ class Edge(NamedTuple):
     head_number: int
     relation: str
     tail_number: int
-    count: int  # type: ignore[assignment]  # hides a method of tuples
+    count: int  # type: ignore[assignment]  # hides the tuple's method, which nobody calls
     score: float | None
     best_score: float | None
     places: Iterable[Place]

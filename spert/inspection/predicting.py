@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..neighbours_spert import context_of, with_context
 from ..options_spert import DecodingOptions
 from ..prediction import predict
 from .readings import Entity, Reading, Relation, reading_of
@@ -54,11 +55,11 @@ def read_with_model(
     _refuse_unknown_types(options, records)
     readings: list[Reading] = []
     given: list[Reading] = []
+    records = with_context(records, processor.context_words)
     with tqdm(total=len(records), unit="sentence", disable=not progress) as bar:
         for chunk in _chunks(records, batch_size * _TOGETHER):
-            found = predict(
-                model, processor, [one["tokens"] for one in chunk], batch_size=batch_size, return_all_scores=True
-            )
+            words = [{"tokens": record["tokens"], **context_of(record)} for record in chunk]
+            found = predict(model, processor, words, batch_size=batch_size, return_all_scores=True)
             gold = [reading_of(record, options.symmetric_relations) for record in chunk]
             inputs = [_with_entities(record, reading) for record, reading in zip(chunk, gold)]
             knowing = predict(model, processor, inputs, batch_size=batch_size, return_all_scores=True)
@@ -77,7 +78,7 @@ def _chunks(records: Sequence[Mapping[str, Any]], size: int) -> Iterator[list[Ma
 
 def _with_entities(record: Mapping[str, Any], gold: Reading) -> dict[str, Any]:
     entities = [{"type": entity.type, "word_start": entity.start, "word_end": entity.end} for entity in gold.entities]
-    return {"tokens": record["tokens"], "entities": entities}
+    return {"tokens": record["tokens"], "entities": entities, **context_of(record)}
 
 
 def _reading(

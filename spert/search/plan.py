@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..training.arguments import TrainingArguments, read_flags
+from ..training.arguments import TrainingArguments
 from ..training.checkpoints import LATEST
+from ..training.flags import read_flags
 from ..training.recipes import read_recipe
 from ..training.settings import meanings_of
 from .space import Range, Space, read_space

@@ -22,7 +22,8 @@ from typing import Any
 
 import yaml
 
-from ..training.arguments import TrainingArguments, read_flags
+from ..training.arguments import TrainingArguments
+from ..training.flags import read_flags
 from ..training.recipes import SettingReader, read_recipe
 from ..training.repetitions import runs_of
 from ..training.settings import meanings_of

@@ -1,21 +1,19 @@
 """The settings of `train_accelerate.py`: a YAML recipe gives defaults, flags override it."""
 
-import argparse
-import dataclasses
-import os
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any
 
-from transformers import HfArgumentParser
-
-from ..configuration_spert import RELATION_CONTEXTS, SPAN_POOLINGS, WIDTH_EMBEDDING_ROWS
+from ..configuration_spert import (
+    RELATION_CONTEXTS,
+    RELATION_HEADS,
+    SPAN_POOLINGS,
+    WIDTH_EMBEDDING_ROWS,
+    refuse_useless_window,
+)
 from ..corpora.ade import NUM_FOLDS as ADE_FOLDS
 from ..evaluation.scores import AVERAGES, FIGURES, PRIMARY_SCORE, TASKS
+from ..sampling_spert import ALL_SPANS
 from .initialization import ENCODER_WEIGHTS
-from .recipes import read_recipe
 from .settings import meanings_of, setting
 
 
@@ -53,6 +51,12 @@ class TrainingArguments:
         None, "Train these folds now, such as 0,1,2; the table holds all that are done.", "handling"
     )
     fold: int | None = setting(None, "Train this fold as a single run.")
+    context_words: int = setting(
+        0,
+        "Up to so many words of the same document before a sentence, and after it, are read with it and never scored.",
+        at_least=0,
+        on_card=True,
+    )
     # Model
     model_name_or_path: str = setting(
         "google-bert/bert-base-cased", "A pre-trained encoder or a SpERT model, on the Hub or in a folder.", "source"
@@ -82,6 +86,38 @@ class TrainingArguments:
     relation_context: str = setting(
         "localized", "The context of a pair.", choices=RELATION_CONTEXTS, in_config=True, on_card=True
     )
+    relation_head: str = setting(
+        "linear",
+        "How a pair becomes scores: one linear layer, or a hidden layer (mlp).",
+        choices=RELATION_HEADS,
+        in_config=True,
+        on_card=True,
+    )
+    relation_hidden_size: int = setting(
+        256, "Width of the hidden layer of --relation_head mlp.", at_least=1, at_most=100_000, in_config=True
+    )
+    entity_type_features: bool = setting(
+        False, "The relation head reads the type probabilities of head and tail.", in_config=True, on_card=True
+    )
+    distance_embedding_size: int = setting(
+        0,
+        "Length of an embedding of the distance between head and tail; 0 for none.",
+        at_least=0,
+        at_most=10_000,
+        in_config=True,
+        on_card=True,
+    )
+    span_boundaries: bool = setting(
+        False, "Both heads read the first and the last piece of a span.", in_config=True, on_card=True
+    )
+    context_window: int = setting(
+        0,
+        "The relation head reads so many words before and after a pair.",
+        at_least=0,
+        at_most=10_000,
+        in_config=True,
+        on_card=True,
+    )
     relation_threshold: float = setting(
         0.4, "Pairs with at least this score are relations.", at_least=0, at_most=1, in_config=True
     )
@@ -92,12 +128,29 @@ class TrainingArguments:
         on_card=True,
     )
     # Training
-    num_negative_spans: int = setting(100, "Random non-entity spans per sentence.", at_least=0, on_card=True)
+    num_negative_spans: int = setting(
+        100, "Random non-entity spans per sentence; -1 for all of them.", at_least=ALL_SPANS, on_card=True
+    )
+    hard_negative_ratio: float = setting(
+        0.0,
+        "Above 0: the share of the non-entity spans that overlap an entity; the others overlap none.",
+        at_least=0,
+        at_most=1,
+        on_card=True,
+    )
     num_negative_relations: int = setting(
         100, "Unrelated pairs of gold entities per sentence.", at_least=0, on_card=True
     )
     weak_negative_relations: bool = setting(
         False, "Pairs of random spans in place of unrelated gold entities (an ablation of the paper)."
+    )
+    false_entity_pairs_from: float | None = setting(
+        None,
+        "From this share of the steps on, such as 0.5, pairs with spans that the model wrongly calls entities are "
+        "negatives, too: up to num_negative_relations per sentence.",
+        at_least=0,
+        below=1,
+        on_card=True,
     )
     finer_words_ratio: float = setting(
         0.0,
@@ -116,7 +169,7 @@ class TrainingArguments:
     learning_rate: float = setting(5e-5, "AdamW's peak learning rate.", above=0, at_most=1, on_card=True)
     head_learning_rate: float | None = setting(
         None,
-        "Peak learning rate of the two classifiers and the width table. Default: learning_rate.",
+        "Peak learning rate of all that is not the encoder. Default: learning_rate.",
         above=0,
         at_most=1,
         on_card=True,
@@ -138,6 +191,26 @@ class TrainingArguments:
         on_card=True,
     )
     weight_decay: float = setting(0.01, "Not applied to biases and layer norms.", at_least=0, at_most=1, on_card=True)
+    ema_decay: float | None = setting(
+        None,
+        "The result is an exponential moving average of the weights, of which this share stays in a step, such as "
+        "0.999.",
+        above=0,
+        below=1,
+        on_card=True,
+    )
+    r_drop_weight: float = setting(
+        0.0,
+        "Above 0: each sentence is read twice, and the divergence of the two readings counts so much (R-Drop).",
+        at_least=0,
+        on_card=True,
+    )
+    teachers: str | None = setting(
+        None, "Folders of trained models, such as a,b,c, whose mean probabilities are learned (distillation).", "source"
+    )
+    distillation_weight: float = setting(
+        0.5, "With teachers, their share of the loss; the annotation has the rest.", above=0, at_most=1
+    )
     max_grad_norm: float = setting(1.0, "Gradients with a larger norm are scaled down to it.", above=0, on_card=True)
     seed: int = setting(
         42, "Decides initial weights, order, negatives and dropout.", at_least=0, at_most=2**32 - 1, on_card=True
@@ -210,6 +283,15 @@ class TrainingArguments:
                 "--train_on_validation leaves no sentences to choose an epoch by: remove --load_best_model_at_end and "
                 "--early_stopping_patience."
             )
+        if self.num_negative_spans == ALL_SPANS and self.hard_negative_ratio > 0:
+            raise ValueError("--num_negative_spans -1 draws nothing: remove --hard_negative_ratio.")
+        if self.false_entity_pairs_from is not None and self.num_negative_relations == 0:
+            raise ValueError(
+                "--false_entity_pairs_from adds up to --num_negative_relations pairs per sentence, which is 0."
+            )
+        if self.teachers is not None and not self.teacher_folders:
+            raise ValueError(f"--teachers: expected folders such as a,b,c, got {self.teachers!r}.")
+        refuse_useless_window(self.relation_context, self.context_window)
         if self.freeze_encoder and self.layerwise_lr_decay is not None:
             raise ValueError("--freeze_encoder leaves no layers to train: remove --layerwise_lr_decay.")
 
@@ -270,6 +352,11 @@ class TrainingArguments:
         return [self.seed] if self.seeds is None else list(dict.fromkeys(map(int, self.seeds.split(","))))
 
     @property
+    def teacher_folders(self) -> list[str]:
+        """The folders of the models to learn from; none without distillation."""
+        return [folder.strip() for folder in (self.teachers or "").split(",") if folder.strip()]
+
+    @property
     def is_several_runs(self) -> bool:
         """Whether folds or seeds make this command a series of runs."""
         return self.seeds is not None or (self.folds is not None and self.fold is None)
@@ -283,73 +370,6 @@ class TrainingArguments:
         return {name: getattr(self, name) for name, meaning in meanings_of(self).items() if not meaning.secret}
 
 
-_USAGE = "accelerate launch train_accelerate.py"
-
-
-def parse_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
-    """Read `[recipe.yaml] [--flag value …]`.
-
-    Raises:
-        ValueError: the recipe names a setting that does not exist, or a value cannot work.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    recipe = argv.pop(0) if argv and not argv[0].startswith("-") else None
-    if recipe is None:
-        return TrainingArguments(**read_flags(argv, {}))
-    settings = read_flags(argv, read_recipe(recipe, TrainingArguments))
-    try:
-        return TrainingArguments(**settings)
-    except ValueError as error:
-        raise ValueError(f"{recipe}{' and the flags' if argv else ''}: {error}") from error
-
-
-def read_flags(flags: Sequence[str], recipe: Mapping[str, Any], usage: str = _USAGE) -> dict[str, Any]:
-    """All settings: those of the flags, else those of the recipe, else the defaults.
-
-    Args:
-        flags: the words of the command line.
-        recipe: what the recipe sets.
-        usage: the command, for messages.
-
-    Raises:
-        SystemExit: a flag is unknown, or its value has another type. The message is on standard error.
-    """
-    parser = flags_of_training(usage)
-    parser.set_defaults(**recipe)
-    return vars(parser.parse_args(list(flags)))
-
-
-class _Parser(HfArgumentParser):
-    """Says which flag was meant by a misspelt one; of several processes, only the first one says anything."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with a message and the status 2, as `argparse` does."""
-        if os.environ.get("RANK", "0") != "0":
-            sys.exit(2)
-        if message.startswith("unrecognized arguments"):
-            flags = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
-            closest = [close[0] for flag in flags if (close := get_close_matches(flag, self._option_string_actions, 1))]
-            message += f". Did you mean {' and '.join(dict.fromkeys(closest))}?" if closest else ""
-        super().error(message)
-
-
 def _is_whole_number(text: str) -> bool:
     """Whether `int` reads a text as a number that is not negative and of a reasonable size."""
     return text.isdecimal() and len(text) <= 12
-
-
-def flags_of_training(usage: str = _USAGE) -> argparse.ArgumentParser:
-    """A flag for each setting. The library passes all of a field's metadata on to argparse: it gets what that knows."""
-    flags: Any = dataclasses.make_dataclass(
-        "Flags",
-        [
-            (field.name, field.type, dataclasses.field(default=field.default, metadata=field.metadata["flag"]))
-            for field in dataclasses.fields(TrainingArguments)
-        ],
-    )
-    return _Parser(
-        flags,
-        allow_abbrev=False,  # --learning_rat is misspelt, too
-        description="Train a SpERT model with accelerate.",
-        usage=f"{usage} [recipe.yaml] [--flag value ...]",
-    )

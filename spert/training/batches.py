@@ -87,5 +87,6 @@ class TrainingCollator:
 
 
 def count_targets(batch: dict[str, Tensor]) -> Tensor:
-    """How many spans, and how many relation decisions (pairs × relation types), count in a batch's losses. `(2,)`."""
-    return torch.stack([(batch[name] != LABEL_PADDING).sum() for name in ("span_labels", "pair_labels")])
+    """How many spans, relation decisions (pairs × relation types) and sentences count in a batch's losses. `(3,)`."""
+    spans, decisions = (batch[name] != LABEL_PADDING for name in ("span_labels", "pair_labels"))
+    return torch.stack([spans.sum(), decisions.sum(), spans.any(dim=1).sum()])

@@ -175,11 +175,19 @@ def _type_table(scores: Mapping[str, Any] | None) -> str:
 def _training_note(run: Mapping[str, Any]) -> str:
     machine, versions, outcome = run["machine"], run["versions"], run["outcome"]
     precision = "float32" if machine["mixed_precision"] == "no" else f"mixed precision ({machine['mixed_precision']})"
+    settings = run["settings"]
+    num_teachers = len([folder for folder in (settings.get("teachers") or "").split(",") if folder.strip()])
+    distilled = (
+        f" Distilled from {num_teachers} teacher(s), whose mean probabilities have a weight of "
+        f"{settings['distillation_weight']} in the loss."
+        if num_teachers
+        else ""
+    )
     return (
         f"{outcome['steps']} optimizer steps in {outcome['epochs']} epoch(s), {machine['num_processes']} process(es), "
         f"{plain(machine['device'])}, {precision}, in {outcome['seconds'] / 60:.1f} minutes. The model is that of "
         f"epoch {outcome['epoch_of_the_model']}. AdamW with linear warm-up and decay; spert {versions['spert']}, torch "
-        f"{versions['torch']}, transformers {versions['transformers']}."
+        f"{versions['torch']}, transformers {versions['transformers']}.{distilled}"
     )
 
 

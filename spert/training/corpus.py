@@ -1,15 +1,17 @@
 """The corpus and the processor that a run's settings name, read and checked before anything is trained."""
 
 from collections import Counter, defaultdict
+from typing import Any
 
 import torch
 from accelerate.logging import get_logger
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict, List, Value, concatenate_datasets
 
 from ..corpora import load_corpus, load_files, words_and_texts
 from ..corpora.duplicates import merged_entities, with_merged_entities
 from ..corpora.folds import fold_of
 from ..corpora.types import described, types_of
+from ..neighbours_spert import CONTEXT_FIELDS, context_of, with_context
 from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
 
@@ -28,6 +30,7 @@ def load_inputs(arguments: TrainingArguments) -> tuple[DatasetDict, SpertProcess
     """
     corpus = load_training_corpus(arguments)
     processor = SpertProcessor.from_encoder(arguments.model_name_or_path, revision=arguments.model_revision)
+    processor.context_words = arguments.context_words
     for split, count in count_long_sentences(corpus, processor).items():
         logger.warning(f"{split}: {count} sentences are longer than the encoder takes, and are scored in windows")
     processor.learn_words(*words_and_texts(corpus["train"]))
@@ -62,6 +65,16 @@ def load_training_corpus(arguments: TrainingArguments) -> DatasetDict:
     if "validation" not in corpus and (arguments.train_on_validation or arguments.keeps_best):
         flag = "--train_on_validation" if arguments.train_on_validation else "To choose the best epoch, training"
         raise ValueError(f"{flag} needs a validation split, got the splits {dict(corpus.num_rows)}.")
+    if arguments.context_words:  # before sentences are drawn, whose neighbours may not be among them
+        corpus = DatasetDict(
+            {split: in_context(rows, arguments.context_words, split) for split, rows in corpus.items()}
+        )
+        if count_in_context(corpus["train"]) == 0:
+            raise ValueError(
+                f"--context_words {arguments.context_words}: expected records whose `id` is DOCUMENT/POSITION, such as "
+                f"abstract-7/0, got none with a neighbour in train; the first `id` is {corpus['train'][0]['id']!r}. "
+                f"Leave --context_words out, or give the records such an `id`."
+            )
     if arguments.train_on_validation:
         types = types_of(corpus)
         both = concatenate_datasets([corpus["train"], corpus.pop("validation")])
@@ -87,6 +100,30 @@ def share_of(rows: Dataset, fraction: float, seed: int) -> Dataset:
     about = with_merged_entities(f"{about}, {number} of {len(rows)} sentences (seed {seed})", merged_entities(rows))
     share.info.description = described(about, types)
     return share
+
+
+def in_context(rows: Dataset, context_words: int, split: str) -> Dataset:
+    """A split with the columns `CONTEXT_FIELDS`: the words of the same document before and after each sentence.
+
+    Args:
+        context_words: the most words on each side.
+        split: named in errors.
+
+    Raises:
+        ValueError: two sentences of a document have one position.
+    """
+    try:
+        records = with_context(rows.to_list(), context_words)
+    except ValueError as error:
+        raise ValueError(f"Split {split}: {error}") from error
+    for field in CONTEXT_FIELDS:
+        rows = rows.add_column(field, [record[field] for record in records], feature=List(Value("string")))
+    return rows
+
+
+def count_in_context(rows: Dataset) -> int:
+    """How many sentences of a split have words of context."""
+    return sum(any(fields) for fields in zip(*(rows[field] for field in CONTEXT_FIELDS)))
 
 
 def count_relation_arguments(rows: Dataset) -> RelationArguments:
@@ -115,21 +152,21 @@ def count_long_sentences(corpus: DatasetDict, processor: SpertProcessor) -> dict
     """
     counts = {}
     for split, rows in corpus.items():
-        tokens = list(rows["tokens"])
+        records = [{"tokens": record["tokens"], **context_of(record)} for record in rows]
         try:
-            counts[split] = _count_long(tokens, split, processor)
+            counts[split] = _count_long(records, split, processor)
         except ValueError:
-            for index, (words, identifier) in enumerate(zip(tokens, rows["id"])):
+            for index, (record, identifier) in enumerate(zip(records, rows["id"])):
                 try:
-                    _count_long([words], split, processor)
+                    _count_long([record], split, processor)
                 except ValueError as error:
                     raise ValueError(f"Split {split}, record {index} (id {identifier!r}): {error}") from error
             raise
     return {split: count for split, count in counts.items() if count}
 
 
-def _count_long(sentences: list[list[str]], split: str, processor: SpertProcessor) -> int:
+def _count_long(records: list[dict[str, Any]], split: str, processor: SpertProcessor) -> int:
     if split == "train":
-        processor.encode(sentences)
+        processor.encode(records)
         return 0
-    return sum(len(document.rows) > 1 for document in processor.encode_documents(sentences))
+    return sum(len(document.rows) > 1 for document in processor.encode_documents(records))

@@ -20,7 +20,7 @@ def make_optimizer(model: SpertModel, arguments: TrainingArguments) -> Optimizer
 
     With `adam_bias_correction` false, it is the original's optimizer, [`UncorrectedAdamW`].
 
-    With `head_learning_rate` the two classifiers and the width table have a rate of their own. With
+    With `head_learning_rate` all that is not the encoder has a rate of its own. With
     `layerwise_lr_decay` `d`, the encoder's top layer has the full rate, the layer below it `d` times that, and so on
     down to the embeddings.
 

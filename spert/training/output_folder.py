@@ -75,5 +75,6 @@ def bytes_to_write(arguments: TrainingArguments, model: SpertModel) -> int:
     needed = weights * (2 if arguments.keeps_best else 1)
     if arguments.checkpointing_steps is not None:
         missing = arguments.save_total_limit + 1 - len(complete_checkpoints(arguments.output_dir))
-        needed += max(missing, 1) * (weights + moments)
+        average = 0 if arguments.ema_decay is None else weights
+        needed += max(missing, 1) * (weights + moments + average)
     return needed

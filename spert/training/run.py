@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -19,10 +19,13 @@ from ..locks import FolderLock
 from ..modeling_spert import SpertModel
 from ..processing_spert import SpertProcessor
 from .arguments import TrainingArguments
+from .averaging import WeightAverage
 from .batches import ShardedBatchSampler
 from .checkpoints import Checkpoints
 from .interruption import EXIT_CODE, Interruption, agreed
+from .objective import Objective
 from .progress import Progress
+from .teachers import Teachers
 from .together import end_training, on_main
 
 
@@ -33,6 +36,8 @@ class Run:
     Args:
         model: the model itself.
         wrapped_model: the model as accelerate prepared it: what a training step calls.
+        average: of the model's weights, which the settings may ask for.
+        teachers: models to learn from.
         num_steps: optimizer steps from the beginning to the end of the run.
         record: what `run.json` will say.
         lock: on the output folder; the main process holds it.
@@ -46,6 +51,8 @@ class Run:
     processor: SpertProcessor
     model: SpertModel
     wrapped_model: torch.nn.Module
+    average: WeightAverage | None
+    teachers: Teachers | None
     train_rows: SpertTrainingDataset
     sampler: ShardedBatchSampler
     loader: DataLoader
@@ -64,6 +71,24 @@ class Run:
     def num_epochs(self) -> int:
         """Epochs from the beginning to the end of the run; the last one may be cut short by `max_train_steps`."""
         return -(-self.num_steps // self.sampler.steps_per_epoch)
+
+    @property
+    def scored_model(self) -> SpertModel:
+        """The model that is scored and saved: the average of the weights, or else the model itself."""
+        return self.model if self.average is None else cast(SpertModel, self.average.module)
+
+    @property
+    def objective(self) -> Objective:
+        """What the next step minimises."""
+        arguments = self.arguments
+        first = arguments.false_entity_pairs_from
+        has_false_pairs = first is not None and self.progress.step >= first * self.num_steps
+        return Objective(
+            r_drop_weight=arguments.r_drop_weight,
+            teach=self.teachers,
+            distillation_weight=arguments.distillation_weight,
+            num_false_entity_pairs=arguments.num_negative_relations if has_false_pairs else 0,
+        )
 
     @property
     def is_over(self) -> bool:

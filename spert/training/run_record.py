@@ -15,9 +15,9 @@ from pydantic import ConfigDict, TypeAdapter
 
 from .. import __version__
 from ..corpora.statistics import fingerprint_of
-from ..heads_spert import HeadTransfer
 from ..modeling_spert import SpertModel
 from ..schemas import PARTIAL, read_checked
+from ..transfer_spert import HeadTransfer
 from .arguments import TrainingArguments
 from .output import is_trained
 from .settings import meanings_of

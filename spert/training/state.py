@@ -5,6 +5,7 @@ without restrictions, which runs whatever code the file holds.
 
 ```
 model.safetensors        the weights
+average.safetensors      the averaged weights, in a run that averages them
 optimizer.safetensors    the optimizer's tensors, as `{number of the parameter}.{name}`
 state.json               schedule and loss scaler
 random_{process}.json    the random generators of a process
@@ -30,8 +31,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..files import write_json
 from ..schemas import STRICT, read_checked
+from .averaging import WeightAverage
 
 MODEL = "model.safetensors"
+_AVERAGE = "average.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "state.json"
 _TENSOR_NAME = re.compile(r"(\d{1,9})\.(\w+)")
@@ -113,21 +116,29 @@ class TrainingState:
         accelerator: holds the loss scaler, and knows which process this is.
         model: the model itself, not as accelerate prepared it.
         optimizer: as accelerate prepared it.
-        schedule: the learning rate's.
+        schedule: the learning rate's. It counts the optimizer steps.
+        average: of the weights, after each optimizer step; `None` in a run without one.
     """
 
     def __init__(
-        self, accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler
+        self,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: LRScheduler,
+        average: WeightAverage | None = None,
     ) -> None:
         self.accelerator = accelerator
         self.model = model
         self.optimizer = optimizer
         self.schedule = schedule
+        self.average = average
 
     @property
     def files(self) -> set[str]:
         """The names of the files that all processes write together."""
-        return {MODEL, _OPTIMIZER, _STATE, *map(_random_file, range(self.accelerator.num_processes))}
+        averages = set() if self.average is None else {_AVERAGE}
+        return {MODEL, _OPTIMIZER, _STATE, *averages, *map(_random_file, range(self.accelerator.num_processes))}
 
     def save(self, folder: Path) -> None:
         """Write this process's part of the state.
@@ -139,6 +150,8 @@ class TrainingState:
         if not self.accelerator.is_main_process:
             return
         save_weights(self.model, folder / MODEL)
+        if self.average is not None:
+            save_weights(self.average.module, folder / _AVERAGE)
         tensors = {
             f"{number}.{name}": tensor.contiguous()
             for number, values in self.optimizer.state_dict()["state"].items()
@@ -179,6 +192,9 @@ class TrainingState:
                 f"{self.accelerator.mixed_precision} asks for, got {state.scaler}."
             )
 
+        if self.average is not None:
+            load_weights(self.average.module, folder / _AVERAGE)
+            self.average.n_averaged.fill_(state.schedule.last_epoch)  # one update for each optimizer step
         load_weights(self.model, folder / MODEL)
         for group, rate in zip(groups, state.schedule.learning_rates):
             group["lr"] = rate

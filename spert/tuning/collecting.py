@@ -18,12 +18,14 @@ from ..decoding_spert import (
     DecodedSentence,
     decode,
     resolve_overlaps,
+    scored_candidates_of,
     select_entities,
     select_relations,
     tidy_symmetric_relations,
 )
 from ..encoding_spert import EncodedDocument
 from ..modeling_spert import SpertModel
+from ..neighbours_spert import context_of, with_context
 from ..options_spert import NO_ENTITY, DecodingOptions
 from ..outputs_spert import SpertOutput
 from ..prediction import evaluation_mode
@@ -101,7 +103,10 @@ def score_split(
     """
     records = dataset.to_list()
     _refuse(records, options)
-    documents = processor.encode_documents([record["tokens"] for record in records], is_split_into_words=True)
+    inputs = [
+        {"tokens": record["tokens"], **context_of(record)} for record in with_context(records, processor.context_words)
+    ]
+    documents = processor.encode_documents(inputs)
     collected = _Collector(records, options)
     short = [number for number, document in enumerate(documents) if len(document.rows) == 1]
     long = [number for number, document in enumerate(documents) if len(document.rows) > 1]
@@ -147,7 +152,7 @@ class _Collector:
         assert outputs.candidate_entities is not None
         assert outputs.candidate_logits is not None
         assert outputs.entity_logits is not None
-        entities = resolve_overlaps(select_entities(outputs, options), options)
+        entities = resolve_overlaps(select_entities(scored_candidates_of(outputs), options), options)
         relations = select_relations(outputs.candidate_logits.double(), entities, options)
         relations = relations.at(relations.scores.argsort(descending=True, stable=True))
         relations = tidy_symmetric_relations(relations, entities, options)  # keeps the first, now the best, direction

@@ -86,8 +86,8 @@ def _dump_yaml(value: Any) -> bytes:
 
 
 def _parse_recipe(folder: Path) -> Outcome:
-    from spert.training.arguments import parse_arguments
     from spert.training.errors import run_script
+    from spert.training.flags import parse_arguments
 
     def main() -> None:
         settings = parse_arguments([str(folder / "recipe.yaml")]).to_dict()
