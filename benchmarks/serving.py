@@ -8,6 +8,7 @@ take (503 is tried again), and loses a replica while it works: every text is ans
 
 import argparse
 import asyncio
+import json
 import os
 import time
 from collections import Counter
@@ -59,19 +60,20 @@ class Load:
 async def load(url: str, texts: list[str], clients: int, attempts: int = 200) -> Load:
     """Send each text once, from so many clients at a time, and again where the service says so."""
     seen = Load()
-    waiting = iter(enumerate(texts))
+    waiting = iter(enumerate([json.dumps({"inputs": text}).encode() for text in texts]))
+    bodies: dict[int, bytes] = {}  # read when the clock has stopped: a client shares the processors with the service
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
 
         async def client() -> None:
-            for number, text in waiting:
+            for number, body in waiting:
                 for attempt in range(attempts):
                     begin = time.perf_counter()
                     try:
-                        async with session.post(url, json={"inputs": text}) as response:
+                        async with session.post(url, data=body) as response:
                             seen.statuses[response.status] += 1
                             if response.status == 200:
-                                seen.answers[number] = await response.json()
+                                bodies[number] = await response.read()
                                 seen.latencies.append(time.perf_counter() - begin)
                                 break
                             assert response.status in TRIED_AGAIN, await response.text()
@@ -83,6 +85,7 @@ async def load(url: str, texts: list[str], clients: int, attempts: int = 200) ->
         await asyncio.gather(*(client() for _ in range(clients)))
         seen.seconds = time.perf_counter() - begin
         seen.used = processor_seconds() - before
+    seen.answers = {number: json.loads(body) for number, body in bodies.items()}
     return seen
 
 
@@ -133,14 +136,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="the median counts")
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--threads", type=int, help="of torch, in each replica; default: the cores divided by replicas")
-    parser.add_argument("--max_requests", type=int, default=16)
+    parser.add_argument("--max_requests", type=int, default=32, help="requests that a replica takes together")
+    parser.add_argument("--batch_size", type=int, default=4, help="sentences that pass the encoder together there")
+    parser.add_argument("--wait", type=float, default=0.005, help="seconds that a request waits for others")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
     import ray
     from ray import serve
 
-    from examples.ray_serve import start
+    from examples.ray_serve import RAY_SETTINGS, start
     from spert import SpertModel, SpertProcessor
 
     name, sentences = sentences_of(arguments)
@@ -149,20 +154,27 @@ def main() -> None:
     processor = SpertProcessor.from_pretrained(arguments.model)
     expected = predict(model, processor, texts, batch_size=16)
 
+    in_python_used: Counter[str] = Counter()
+
     def in_python() -> float:
-        begin = time.perf_counter()
+        before, begin = time.process_time(), time.perf_counter()
         predict(model, processor, texts, batch_size=16)
-        return len(texts) / (time.perf_counter() - begin)
+        rate = len(texts) / (time.perf_counter() - begin)
+        in_python_used["here"] += time.process_time() - before
+        return rate
 
     cores = os.cpu_count() or 1
     threads = arguments.threads or max(1, cores // arguments.replicas)
+    os.environ.update(RAY_SETTINGS | dict(os.environ))
     ray.init(num_cpus=arguments.replicas + 2, include_dashboard=False, log_to_driver=False)
     url = f"http://127.0.0.1:{PORT}/"
     options = {"replicas": arguments.replicas, "threads": threads, "max_requests": arguments.max_requests}
+    options |= {"batch_size": arguments.batch_size, "wait": arguments.wait}
     try:
         start(arguments.model, port=PORT, max_queued=4 * arguments.max_requests, **options)
         asyncio.run(load(url, texts[:64], 8))
         in_python()
+        in_python_used.clear()
         rounds: dict[int, list[Load]] = {clients: [] for clients in arguments.clients}
         rates: list[float] = []
         for _ in range(arguments.rounds):  # in turns: a slow moment of the machine hits all of them
@@ -176,11 +188,20 @@ def main() -> None:
             rate = f"{np.median([seen.rate for seen in loads]):.0f}"
             rows.append([f"{clients} clients", rate, *(f"{value:.0f} ms" for value in latencies), f"{ratio:.2f}"])
         print_table(
-            f"{os.path.basename(arguments.model.rstrip('/'))}, {name}: {len(texts)} texts, {arguments.replicas} "
-            f"replicas with {threads} threads each",
+            f"{os.path.basename(arguments.model.rstrip('/'))}, {name}: {len(texts)} texts; threads of torch: "
+            f"{torch.get_num_threads()} for predict, {arguments.replicas} x {threads} in replicas",
             ["", "texts a second", "median", "95 %", "99 %", "÷ batches"],
             rows,
         )
+        texts_sent = arguments.rounds * len(texts)
+        parts = [*PARTS.values(), "clients", "rest of Ray"]
+        columns = [[f"{1000 * in_python_used['here'] / texts_sent:.1f}", *("" for _ in parts)]]
+        for loads in rounds.values():
+            used = sum((seen.used for seen in loads), Counter())
+            columns.append(["", *(f"{1000 * used[part] / texts_sent:.1f}" for part in parts)])
+        titles = ["", "predict", *(f"{clients} clients" for clients in rounds)]
+        by_part = [list(row) for row in zip(["predict", *parts], *columns)]
+        print_table("Processor ms a text", titles, by_part)
 
         async def overloaded_and_bereaved() -> tuple[Load, Load]:
             crowd = await load(url, texts, 16 * arguments.max_requests)
@@ -195,7 +216,7 @@ def main() -> None:
             statuses = ", ".join(f"{status}: {count}" for status, count in sorted(seen.statuses.items(), key=str))
             rows.append([title, statuses, number_wrong(seen.answers, expected)])
         print_table("What must not go wrong", ["", "answers", "lost or wrong"], rows)
-        print(f"{machine()}; {torch.get_num_threads()} threads in Python; median of {arguments.rounds} rounds")
+        print(f"{machine()}; median of {arguments.rounds} rounds")
     finally:
         serve.shutdown()
         ray.shutdown()

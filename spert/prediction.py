@@ -146,7 +146,7 @@ def predict_stream(
         )
 
     def read_ahead() -> list[EncodedDocument | Refused]:
-        return encode_or_refuse(encode, list(_take(source, batch_size * look_ahead)))
+        return _encode_or_refuse(encode, list(_take(source, batch_size * look_ahead)))
 
     def stream() -> Iterator[dict[str, Any] | Refused]:
         with ThreadPoolExecutor(max_workers=1) as reader:
@@ -321,12 +321,12 @@ def _count_roughly(text: Any) -> int:
     return 1 + len(text) // WORDS_PER_SENTENCE if isinstance(text, Sequence) else 1
 
 
-def encode_or_refuse(
+def _encode_or_refuse(
     encode: Callable[[Sequence[Sentence]], list[EncodedDocument]], texts: Sequence[Sentence | Refused]
 ) -> list[EncodedDocument | Refused]:
     """Encode together what can be encoded; where something cannot, find out what."""
 
-    def encode_alone(text: Sentence) -> EncodedDocument | Refused:
+    def encode_or_refuse(text: Sentence) -> EncodedDocument | Refused:
         try:
             return encode([text])[0]
         except ValueError as error:
@@ -336,5 +336,5 @@ def encode_or_refuse(
     try:
         encoded: Iterator[EncodedDocument | Refused] = iter(encode(good))
     except ValueError:
-        encoded = map(encode_alone, good)
+        encoded = map(encode_or_refuse, good)
     return [text if isinstance(text, Refused) else next(encoded) for text in texts]

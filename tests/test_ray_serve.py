@@ -123,7 +123,10 @@ def test_overload_a_killed_replica_and_the_end(saved_model, expected, monkeypatc
     from ray import serve
 
     from benchmarks.serving import kill_a_replica, load, number_wrong
-    from examples.ray_serve import start
+    from examples.ray_serve import RAY_SETTINGS, start
+
+    for name, value in RAY_SETTINGS.items():
+        monkeypatch.setenv(name, value)
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
