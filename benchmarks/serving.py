@@ -124,6 +124,10 @@ def number_wrong(answers: dict[int, Any], expected: list[dict[str, Any]]) -> int
     )
 
 
+def _named(clients: int) -> str:
+    return f"{clients} client" + ("s" if clients > 1 else "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="a trained model's folder")
@@ -138,7 +142,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of torch, in each replica; default: the cores divided by replicas")
     parser.add_argument("--max_requests", type=int, default=32, help="requests that a replica takes together")
     parser.add_argument("--batch_size", type=int, default=4, help="sentences that pass the encoder together there")
-    parser.add_argument("--wait", type=float, default=0.005, help="seconds that a request waits for others")
+    parser.add_argument("--wait", type=float, default=0.02, help="seconds that a request waits for others")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
@@ -186,7 +190,7 @@ def main() -> None:
             latencies = np.percentile([1000 * one for seen in loads for one in seen.latencies], [50, 95, 99])
             ratio = np.median([seen.rate / rate for seen, rate in zip(loads, rates)])
             rate = f"{np.median([seen.rate for seen in loads]):.0f}"
-            rows.append([f"{clients} clients", rate, *(f"{value:.0f} ms" for value in latencies), f"{ratio:.2f}"])
+            rows.append([_named(clients), rate, *(f"{value:.0f} ms" for value in latencies), f"{ratio:.2f}"])
         print_table(
             f"{os.path.basename(arguments.model.rstrip('/'))}, {name}: {len(texts)} texts; threads of torch: "
             f"{torch.get_num_threads()} for predict, {arguments.replicas} x {threads} in replicas",
@@ -199,7 +203,7 @@ def main() -> None:
         for loads in rounds.values():
             used = sum((seen.used for seen in loads), Counter())
             columns.append(["", *(f"{1000 * used[part] / texts_sent:.1f}" for part in parts)])
-        titles = ["", "predict", *(f"{clients} clients" for clients in rounds)]
+        titles = ["", "predict", *map(_named, rounds)]
         by_part = [list(row) for row in zip(["predict", *parts], *columns)]
         print_table("Processor ms a text", titles, by_part)
 

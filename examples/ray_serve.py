@@ -68,7 +68,7 @@ class Extractor:
         model: str,
         batch_size: int = 4,
         max_requests: int = 32,
-        wait: float = 0.005,
+        wait: float = 0.02,
         timeout: float = 30.0,
         threads: int | None = None,
     ):
@@ -120,7 +120,7 @@ class Extractor:
         content = json.dumps(found if request.is_list else found[0], ensure_ascii=False, separators=(",", ":"))
         return Response(content.encode(), media_type="application/json")
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.02)
     async def extract(self, requests: list[Request]) -> list[Any]:
         """The results of requests that arrived together: for each a list, or the error that refuses it."""
         self.together.observe(len(requests))
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("--gpus", type=float, default=0, help="of each replica")
     parser.add_argument("--batch_size", type=int, default=4, help="sentences that pass the encoder together")
     parser.add_argument("--max_requests", type=int, default=32, help="requests that a replica takes together")
-    parser.add_argument("--wait", type=float, default=0.005, help="seconds that a request waits for others")
+    parser.add_argument("--wait", type=float, default=0.02, help="seconds that a request waits for others")
     parser.add_argument("--max_queued", type=int, default=128, help="requests that wait for a replica")
     parser.add_argument("--timeout", type=float, default=30, help="seconds that a request may take")
     parser.add_argument("--address", help="of a Ray cluster. Default: one is started on this machine")
