@@ -32,14 +32,14 @@ def model_folder() -> Path:
 @functools.cache
 def loaded_model() -> Any:
     """The tiny model and its processor."""
-    from spert.commands.shared import load_model
+    from spert.loading import load_model
 
     return load_model(str(model_folder()))
 
 
 def with_a_loaded_model() -> AbstractContextManager[Any]:
     """Lets `spert predict` take the model that is loaded already."""
-    return mock.patch("spert.commands.shared.load_model", return_value=loaded_model())
+    return mock.patch("spert.loading.load_model", return_value=loaded_model())
 
 
 def predicting(file: str) -> Callable[[Path], Outcome]:
