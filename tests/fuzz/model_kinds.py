@@ -21,11 +21,13 @@ from tests.fuzz.strict_readers import checked
 
 @functools.cache
 def model_folder() -> Path:
-    """A tiny model, as training saves it. It stays for the whole process."""
+    """A tiny model with all choices of the heads, as training saves it. It stays for the whole process."""
     from spert.training.output import save_model
 
     folder = Path(tempfile.mkdtemp(prefix="spert-fuzz-model-")) / "model"
-    save_model(folder, tiny.choosy_model("bert"), tiny.processor("bert"))
+    choices = {"entity_type_features": True, "span_boundaries": True, "distance_embedding_size": 3, "context_window": 2}
+    model = tiny.choosy_model("bert", relation_head="mlp", relation_hidden_size=8, **choices)
+    save_model(folder, model, tiny.processor("bert"))
     return folder
 
 
