@@ -280,7 +280,7 @@ class SpertComponent(Pipe):
             return self.from_disk(folder)
 
     def _load_from(self, folder: Path) -> None:
-        from .commands.shared import load_model
+        from .loading import load_model
         from .options_spert import DecodingOptions
 
         model, processor = load_model(str(folder), self.dtype)

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from spert import SpertModel, SpertProcessor
 from spert.cli import app
-from spert.commands.shared import load_model
 from spert.corpora import load_corpus
 from spert.decoding_spert import decode
 from spert.exported import ExportedModel, export_model
+from spert.loading import load_model
 from spert.prediction import predict
 from spert.spans_spert import RangePooler
 from tests import tiny

@@ -173,7 +173,7 @@ class TestNothingIsMadeBeforeAllIsChecked:
 
 class TestGoingOn:
     def test_finished_shards_are_not_made_again(self, saved_model, source, tmp_path, interrupted, monkeypatch):
-        monkeypatch.setattr("spert.commands.shared.load_model", None)  # which nobody needs
+        monkeypatch.setattr("spert.loading.load_model", None)  # which nobody needs
         predict_files(saved_model, source, tmp_path / "out.jsonl", *FLAGS, "--resume")
         assert_complete(tmp_path / "out.jsonl")
 
@@ -247,7 +247,7 @@ class TestGoingOn:
         predict_files(saved_model, source, target, *FLAGS)
         before = target.stat().st_mtime_ns
         with monkeypatch.context() as patch:
-            patch.setattr("spert.commands.shared.load_model", None)
+            patch.setattr("spert.loading.load_model", None)
             printed = predict_files(saved_model, source, target, *FLAGS, "--resume")
         assert "out.jsonl: was finished before, there is nothing to do." in printed
         assert target.stat().st_mtime_ns == before
@@ -413,7 +413,7 @@ class TestFaults:
                     raise ModuleNotFoundError("Could not import module 'PreTrainedModel'.") from error
                 raise
 
-        monkeypatch.setattr("spert.commands.shared.load_model", stop)
+        monkeypatch.setattr("spert.loading.load_model", stop)
         printed = predict_files(saved_model, source, tmp_path / "out.jsonl", code=143)
         assert "No shard was finished, and nothing is left behind: run the same command again." in printed
         assert names_in(tmp_path) == ["in.jsonl"]

@@ -13,9 +13,9 @@ from transformers import AutoModel, pipeline
 
 from spert import SpertModel, SpertProcessor
 from spert.cli import main
-from spert.commands.model_files import fields_that_fail
-from spert.commands.shared import load_model
 from spert.decoding_spert import decode
+from spert.loading import load_model
+from spert.model_files import fields_that_fail
 from spert.prediction import predict
 from spert.weights_spert import refuse_weights_that_are_not_finite
 from tests import tiny

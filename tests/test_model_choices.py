@@ -10,8 +10,8 @@ from transformers import AutoModel
 
 from spert import SpertConfig, SpertModel, modeling_spert, pair_contexts_spert
 from spert.collating_spert import SpertDataCollator, SpertTrainingDataset
-from spert.commands.model_files import check_weights
 from spert.decoding_spert import decode
+from spert.model_files import check_weights
 from spert.options_spert import type_key
 from spert.pairs_spert import NUM_DISTANCES, distance_rows
 from spert.spans_spert import ordered_pairs

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_model
+from ..loading import load_model
+from .shared import BatchSize, Model
 
 if TYPE_CHECKING:
     from ..extraction.sources import Entry, Source

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ..loading import load_model
 from .predict import Dtype
-from .shared import Model, load_model
+from .shared import Model
 
 
 def demo(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .shared import BatchSize, Model, WithoutOverlapping, load_model
+from ..loading import load_model
+from .shared import BatchSize, Model, WithoutOverlapping
 
 
 def evaluate(

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .shared import Model, load_saved_model
+from ..loading import load_saved_model
+from .shared import Model
 
 
 def export(

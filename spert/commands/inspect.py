@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .shared import BatchSize, load_model
+from ..loading import load_model
+from .shared import BatchSize
 
 if TYPE_CHECKING:
     from ..corpora import CorpusTypes

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared import BatchSize, Model, load_configuration
+from ..loading import load_configuration
+from .shared import BatchSize, Model
 
 
 class Dtype(StrEnum):
@@ -253,8 +254,8 @@ def _print(  # type: ignore[no-untyped-def]  # as above
     from ..extraction.standard import read_as_it_comes, write_results
     from ..extraction.stopping import say
     from ..files import STANDARD_STREAM
+    from ..loading import load_model
     from ..options_spert import DecodingOptions
-    from .shared import load_model
 
     settings = {name: value for name, value in options.items() if name not in ("split", "dtype", "shard_size")}
     is_stream = input == STANDARD_STREAM

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .shared import BatchSize, Model, load_model
+from ..loading import load_model
+from .shared import BatchSize, Model
 
 
 class Relations(StrEnum):

@@ -193,7 +193,7 @@ def maker_of(
     Raises:
         ValueError: the model is refused.
     """
-    from ..commands.shared import load_model
+    from ..loading import load_model
 
     loaded, processor = load_model(str(model), plan.dtype, device_index)
     progress = is_first and sys.stderr is not None and sys.stderr.isatty()

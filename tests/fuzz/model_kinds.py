@@ -21,25 +21,27 @@ from tests.fuzz.strict_readers import checked
 
 @functools.cache
 def model_folder() -> Path:
-    """A tiny model, as training saves it. It stays for the whole process."""
+    """A tiny model with all choices of the heads, as training saves it. It stays for the whole process."""
     from spert.training.output import save_model
 
     folder = Path(tempfile.mkdtemp(prefix="spert-fuzz-model-")) / "model"
-    save_model(folder, tiny.choosy_model("bert"), tiny.processor("bert"))
+    choices = {"entity_type_features": True, "span_boundaries": True, "distance_embedding_size": 3, "context_window": 2}
+    model = tiny.choosy_model("bert", relation_head="mlp", relation_hidden_size=8, **choices)
+    save_model(folder, model, tiny.processor("bert"))
     return folder
 
 
 @functools.cache
 def loaded_model() -> Any:
     """The tiny model and its processor."""
-    from spert.commands.shared import load_model
+    from spert.loading import load_model
 
     return load_model(str(model_folder()))
 
 
 def with_a_loaded_model() -> AbstractContextManager[Any]:
     """Lets `spert predict` take the model that is loaded already."""
-    return mock.patch("spert.commands.shared.load_model", return_value=loaded_model())
+    return mock.patch("spert.loading.load_model", return_value=loaded_model())
 
 
 def predicting(file: str) -> Callable[[Path], Outcome]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..configuration_spert import SpertConfig
-    from ..modeling_spert import SpertModel
+    from .configuration_spert import SpertConfig
+    from .modeling_spert import SpertModel
 
 CONFIGURATION = "config.json"
 WEIGHTS = "model.safetensors"
@@ -63,7 +63,7 @@ def check_json(model: str, file: str, is_needed: bool = False) -> dict[str, Any]
         FileNotFoundError: the folder lacks a file that is needed.
         ValueError: the file is no JSON object; the message names it, and the line.
     """
-    from ..files import read_json
+    from .files import read_json
 
     if not os.path.isdir(model):  # a repository: what the Hub serves is checked as it is read
         return None
@@ -160,8 +160,8 @@ def check_weights(model: str, config: "SpertConfig") -> None:
     """
     from transformers.utils import logging
 
-    from ..modeling_spert import SpertModel
-    from ..weights_spert import refuse_other_weights
+    from .modeling_spert import SpertModel
+    from .weights_spert import refuse_other_weights
 
     if os.path.isdir(model):
         adapter = os.path.join(model, _ADAPTER)
@@ -220,7 +220,7 @@ def _sizes_of_tensors(folder: Path) -> list[list[int]]:
     """The sizes of the tensors in the safetensors files of a folder. *Raises* `ValueError` for a damaged file."""
     from safetensors import safe_open
 
-    from ..hub import weight_files
+    from .hub import weight_files
 
     sizes = []
     for path in (folder / name for name in weight_files(folder)):
@@ -283,7 +283,7 @@ def _can_be_made(config: "SpertConfig", changes: Mapping[str, Any]) -> bool:
     """Whether a model of this configuration can be made, with some of the encoder's fields changed."""
     import torch
 
-    from ..modeling_spert import SpertModel
+    from .modeling_spert import SpertModel
 
     try:
         changed = copy.deepcopy(config)
