@@ -42,7 +42,7 @@ class Load:
         latencies: seconds of each answer, without attempts that were refused.
         statuses: how often each status came; `lost` is a connection that broke.
         answers: what was found in each text.
-        used: seconds of processors, by process.
+        used: milliseconds of processors, by process.
     """
 
     seconds: float = 0.0
@@ -81,26 +81,26 @@ async def load(url: str, texts: list[str], clients: int, attempts: int = 200) ->
                         seen.statuses["lost"] += 1
                     await asyncio.sleep(min(0.5, 0.02 * 2 ** min(attempt, 5)))
 
-        before, begin = processor_seconds(), time.perf_counter()
+        before, begin = processor_milliseconds(), time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
         seen.seconds = time.perf_counter() - begin
-        seen.used = processor_seconds() - before
+        seen.used = processor_milliseconds() - before
     seen.answers = {number: json.loads(body) for number, body in bodies.items()}
     return seen
 
 
-def processor_seconds() -> Counter[str]:
-    """Seconds that processors have spent on this process and on those of Ray that it started, by what they are."""
-    seconds: Counter[str] = Counter()
+def processor_milliseconds() -> Counter[str]:
+    """Milliseconds that processors have spent on this process and on those of Ray that it started, by what they are."""
+    spent: Counter[str] = Counter()
     here = psutil.Process()
     for process in (here, *here.children(recursive=True)):
         try:
             title = " ".join(process.cmdline()[:1])
             name = next((name for part, name in PARTS.items() if part in title), "rest of Ray")
-            seconds["clients" if process == here else name] += sum(process.cpu_times()[:2])
+            spent["clients" if process == here else name] += round(1000 * sum(process.cpu_times()[:2]))
         except psutil.NoSuchProcess:
             continue
-    return seconds
+    return spent
 
 
 def kill_a_replica() -> None:
@@ -161,10 +161,10 @@ def main() -> None:
     in_python_used: Counter[str] = Counter()
 
     def in_python() -> float:
-        before, begin = time.process_time(), time.perf_counter()
+        before, begin = time.process_time_ns(), time.perf_counter()
         predict(model, processor, texts, batch_size=16)
         rate = len(texts) / (time.perf_counter() - begin)
-        in_python_used["here"] += time.process_time() - before
+        in_python_used["here"] += (time.process_time_ns() - before) // 1_000_000
         return rate
 
     cores = os.cpu_count() or 1
@@ -199,10 +199,10 @@ def main() -> None:
         )
         texts_sent = arguments.rounds * len(texts)
         parts = [*PARTS.values(), "clients", "rest of Ray"]
-        columns = [[f"{1000 * in_python_used['here'] / texts_sent:.1f}", *("" for _ in parts)]]
+        columns = [[f"{in_python_used['here'] / texts_sent:.1f}", *("" for _ in parts)]]
         for loads in rounds.values():
             used = sum((seen.used for seen in loads), Counter())
-            columns.append(["", *(f"{1000 * used[part] / texts_sent:.1f}" for part in parts)])
+            columns.append(["", *(f"{used[part] / texts_sent:.1f}" for part in parts)])
         titles = ["", "predict", *map(_named, rounds)]
         by_part = [list(row) for row in zip(["predict", *parts], *columns)]
         print_table("Processor ms a text", titles, by_part)
@@ -218,7 +218,7 @@ def main() -> None:
         rows = []
         for title, seen in (("more clients than the queue takes", crowd), ("a replica killed", bereaved)):
             statuses = ", ".join(f"{status}: {count}" for status, count in sorted(seen.statuses.items(), key=str))
-            rows.append([title, statuses, number_wrong(seen.answers, expected)])
+            rows.append([title, statuses, str(number_wrong(seen.answers, expected))])
         print_table("What must not go wrong", ["", "answers", "lost or wrong"], rows)
         print(f"{machine()}; median of {arguments.rounds} rounds")
     finally:
