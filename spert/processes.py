@@ -88,9 +88,20 @@ def _starters() -> list[psutil.Process | None]:
         is_another = starter is not None and abs(starter.create_time() - float(started)) > 1.0
         starters.append(None if is_another else starter)
     parent = _process(os.getppid())
-    if parent is not None and ("TORCHELASTIC_RUN_ID" in os.environ or is_launch(command_of(parent))):
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        starters.append(None if _is_orphan(parent) else parent)
+    elif parent is not None and is_launch(command_of(parent)):
         starters.append(parent)
     return starters
+
+
+def _is_orphan(parent: psutil.Process | None) -> bool:
+    """Whether torch's launcher, which is a Python process, was killed before this process looked for it.
+
+    The system then gives this process another parent: its first process, or that of the session.
+    """
+    command = command_of(parent)
+    return parent is None or (bool(command) and "python" not in Path(command[0]).name.lower())
 
 
 def command_of(process: psutil.Process | None) -> list[str]:

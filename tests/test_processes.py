@@ -187,6 +187,13 @@ class TestWatchStarters:
         words = [sys.executable, "-c", WATCH.format(body="time.sleep(60)", grace=60)]
         assert subprocess.run(words, env=environment, capture_output=True).returncode == -signal.SIGTERM
 
+    def test_a_launcher_that_was_killed_before_anybody_looked(self):
+        """Torch's launcher says so in the environment; the parent is then a process that launches nothing."""
+        code = WATCH.format(body="time.sleep(60)", grace=60)
+        words = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", code]
+        done = subprocess.run(words, env=variables(TORCHELASTIC_RUN_ID="none"), capture_output=True)
+        assert done.returncode == 128 + signal.SIGTERM
+
     def test_another_process_with_the_number_of_a_starter_that_is_gone(self):
         environment = variables(SPERT_STARTED_BY=f"{os.getpid()} {psutil.Process().create_time() - 60}")
         words = [sys.executable, "-c", WATCH.format(body="time.sleep(60)", grace=60)]
