@@ -3,10 +3,12 @@
 import hashlib
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
+from spert.training.checkpoints import prepare_folder
 from spert.training.progress import Best, Progress
 from tests.checkpoint_parts import checkpoints_of, full_disk, make_parts, train_step
 from tests.runs import forget_processes
@@ -214,6 +216,33 @@ class TestBestWeights:
         (place / "progress.json").write_text("{")
         progress = Progress(epoch=2, step=2, best=Best(2, 2, 0.6))
         checkpoints_of(parts).save_best(parts.model, progress)
+        assert (place.parent / "best-00000001").is_dir()
+
+
+class TestRemoval:
+    """Of a checkpoint beyond the limit, a part of whose files is gone when the process is killed."""
+
+    @pytest.fixture
+    def half_removed(self, parts, place, monkeypatch):
+        def killed(folder):
+            (Path(folder) / "progress.json").unlink()
+            raise KeyboardInterrupt
+
+        train_step(parts)
+        with monkeypatch.context() as patch:
+            patch.setattr("spert.training.checkpoints.shutil.rmtree", killed)
+            with pytest.raises(KeyboardInterrupt):
+                checkpoints_of(parts, limit=1).save(Progress(step=2))
+
+    def test_a_kill_leaves_nothing_that_looks_complete(self, half_removed, parts, place):
+        assert checkpoints_of(parts).latest().name == "step-00000002"
+        assert not place.exists()
+        prepare_folder(place.parent.parent, resume=True, overwrite=False)
+        assert sorted(path.name for path in place.parent.iterdir()) == ["best-00000001", "step-00000002"]
+
+    def test_what_an_earlier_version_left_stops_no_run(self, parts, place):
+        (place / "progress.json").unlink()
+        checkpoints_of(parts).save_best(parts.model, Progress(epoch=2, step=2, best=Best(2, 2, 0.6)))
         assert (place.parent / "best-00000001").is_dir()
 
 

@@ -37,7 +37,7 @@ LATEST = "latest"
 _MANIFEST = "manifest.json"
 _PROGRESS = "progress.json"
 _NAME = re.compile(r"(step|best)-\d{8,}")
-_NEW, _OLD = "new", "old"  # tags of staging names; all processes of a run write into the same folder
+_NEW, _OLD, _GONE = "new", "old", "gone"  # tags of staging names; all processes of a run write into the same folder
 
 
 @dataclass
@@ -214,19 +214,19 @@ class Checkpoints:
 
     def _remove_old(self, progress: Progress) -> None:
         for old in self._steps()[: -self.limit]:
-            shutil.rmtree(old)
+            _discard(old)
         self._prune_best(progress)
 
     def _prune_best(self, progress: Progress) -> None:
         """Remove best weights that neither the run nor any of its checkpoints refers to."""
         try:
             known = [progress, *(Progress.read(step / _PROGRESS) for step in self._steps())]
-        except ValueError:  # a damaged checkpoint: it may refer to any of them
+        except (ValueError, OSError):  # a damaged checkpoint: it may refer to any of them
             return
         needed = {self._best(other) for other in known if other.best is not None}
         for place in _places(self.folder, "best"):
             if place not in needed:
-                shutil.rmtree(place)
+                _discard(place)
 
     def _clean_up(self, place: Path, error: OSError) -> OSError:
         """Remove what was written before an error, and put back what was to be replaced; returns the error to raise."""
@@ -290,7 +290,7 @@ def prepare_folder(output_dir: str | os.PathLike[str], resume: bool, overwrite: 
                     f"latest, or start from the beginning with --overwrite_output_dir."
                 )
             for place in checkpoints:
-                shutil.rmtree(place)
+                _discard(place)
     if Path(output_dir).is_dir():
         remove_partials(output_dir)
 
@@ -301,7 +301,7 @@ def remove_checkpoints(output_dir: str | os.PathLike[str]) -> None:
     if folder.is_dir():
         remove_partials(folder)
         for place in _places(folder):
-            shutil.rmtree(place)
+            _discard(place)
         with suppress(OSError):  # something else is in it
             folder.rmdir()
 
@@ -328,6 +328,14 @@ def _replace(staging: Path, place: Path) -> None:
         os.replace(place, old)
     publish(staging, place)
     remove(old)
+
+
+def _discard(place: Path) -> None:
+    """Remove a folder. A kill meanwhile leaves a staging name, and no folder that looks like a complete checkpoint."""
+    gone = partial_path(place, _GONE)
+    remove(gone)
+    os.replace(place, gone)
+    shutil.rmtree(gone)
 
 
 def _restore(folder: Path) -> None:
