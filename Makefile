@@ -33,7 +33,7 @@ demo: install ## Train on the shipped corpus, score, and extract from a sentence
 	$(BIN)/python examples/extract.py $(DEMO_DIR) "$(DEMO_SENTENCE)"
 
 test: install ## All tests. SPERT_DATA_DIR names the real corpora; without it their tests are skipped.
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 fuzz: install ## Corrupt every field of every kind of file: a table of what was refused, read rightly, or went wrong.
 	$(BIN)/python -m tests.fuzz
