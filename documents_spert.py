@@ -114,16 +114,17 @@ def read_document(
     else:
         document = _document_of_text(item, sentences, split_words, split_sentences, record.get("words"))
         entities = record.get("entities")
-    for field in ("context_before", "context_after"):
-        if record.get(field) is not None:
-            try:
-                words = _words_of_context(record[field], is_split_into_words, split_words, split_sentences)
-            except ValueError as error:
-                raise ValueError(f"field '{field}': {error}") from None
-            if field == "context_before":
-                document = replace(document, context_before=words)
-            else:
-                document = replace(document, context_after=words)
+
+    def context(field: str) -> list[str]:
+        if record.get(field) is None:
+            return []
+        try:
+            return _words_of_context(record[field], is_split_into_words, split_words, split_sentences)
+        except ValueError as error:
+            raise ValueError(f"field '{field}': {error}") from None
+
+    if "context_before" in record or "context_after" in record:
+        document = replace(document, context_before=context("context_before"), context_after=context("context_after"))
     return document if entities is None else replace(document, given=_given_entities(document, entities))
 
 

@@ -30,7 +30,17 @@ def relation_loss(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
     counted = pair_labels != LABEL_PADDING
     targets = pair_labels.to(relation_logits.dtype) * counted
     each = functional.binary_cross_entropy_with_logits(relation_logits, targets, reduction="none")
-    return (each * counted).sum() / counted.sum().clamp(min=1)
+    return masked_mean(each, counted)
+
+
+def masked_mean(values: Tensor, counted: Tensor) -> Tensor:
+    """The mean of the values that count; 0 where there are none.
+
+    Shapes:
+        values, counted: the same; `counted` is boolean
+        result: scalar
+    """
+    return (values * counted).sum() / counted.sum().clamp(min=1)
 
 
 def false_pair_loss(relation_logits: Tensor, is_pair: Tensor, span_labels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..configuration_spert import LABEL_PADDING
+from ..losses_spert import masked_mean
 from .teachers import SoftTargets
 
 Batch = dict[str, Tensor]
@@ -73,7 +74,7 @@ def soft_entity_loss(entity_logits: Tensor, probabilities: Tensor, span_labels: 
         result: scalar
     """
     each = -(probabilities * entity_logits.log_softmax(dim=-1)).sum(dim=-1)
-    return _mean(each, span_labels != LABEL_PADDING)
+    return masked_mean(each, span_labels != LABEL_PADDING)
 
 
 def soft_relation_loss(relation_logits: Tensor, probabilities: Tensor, pair_labels: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ def soft_relation_loss(relation_logits: Tensor, probabilities: Tensor, pair_labe
         result: scalar
     """
     each = functional.binary_cross_entropy_with_logits(relation_logits, probabilities, reduction="none")
-    return _mean(each, pair_labels != LABEL_PADDING)
+    return masked_mean(each, pair_labels != LABEL_PADDING)
 
 
 def entity_divergence(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ def entity_divergence(entity_logits: Tensor, span_labels: Tensor) -> Tensor:
     """
     first, second = entity_logits.log_softmax(dim=-1).chunk(2)
     each = (first.exp() - second.exp()) * (first - second)
-    return _mean(each.sum(dim=-1) / 2, span_labels.chunk(2)[0] != LABEL_PADDING)
+    return masked_mean(each.sum(dim=-1) / 2, span_labels.chunk(2)[0] != LABEL_PADDING)
 
 
 def relation_divergence(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
@@ -109,9 +110,4 @@ def relation_divergence(relation_logits: Tensor, pair_labels: Tensor) -> Tensor:
     """
     first, second = relation_logits.chunk(2)
     each = (first.sigmoid() - second.sigmoid()) * (first - second)
-    return _mean(each / 2, pair_labels.chunk(2)[0] != LABEL_PADDING)
-
-
-def _mean(values: Tensor, counts: Tensor) -> Tensor:
-    """The mean of the values that count; 0 where there are none."""
-    return (values * counts).sum() / counts.sum().clamp(min=1)
+    return masked_mean(each / 2, pair_labels.chunk(2)[0] != LABEL_PADDING)
