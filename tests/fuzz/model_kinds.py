@@ -25,9 +25,7 @@ def model_folder() -> Path:
     from spert.training.output import save_model
 
     folder = Path(tempfile.mkdtemp(prefix="spert-fuzz-model-")) / "model"
-    choices = {"entity_type_features": True, "span_boundaries": True, "distance_embedding_size": 3, "context_window": 2}
-    model = tiny.choosy_model("bert", relation_head="mlp", relation_hidden_size=8, **choices)
-    save_model(folder, model, tiny.processor("bert"))
+    save_model(folder, tiny.choosy_model("bert", **tiny.ALL_CHOICES), tiny.processor("bert"))
     return folder
 
 
